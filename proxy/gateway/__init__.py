@@ -1,0 +1,1 @@
+"""Where downstream meets upstream: one exchange per request."""

@@ -1,0 +1,1 @@
+"""The services' side: versions, their endpoints, and the connections to them."""
