@@ -1,0 +1,177 @@
+"""What is fixed while the process runs: the options of `grayhound serve`, each said once, at its field.
+
+The command line and the GRAYHOUND_* environment are built from these fields, so no list of options stands elsewhere.
+Everything else lives in the rule file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import math
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+Address = tuple[str, int]
+"""Host (a name or a numeric address, without brackets) and port; port 0 lets the kernel choose."""
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+WORKERS_MAX: Final = 256
+"""Worker processes: more than any machine has cores to give them; a slip of the finger must not fork-bomb the host."""
+LISTENERS_MAX: Final = 64
+"""Addresses to listen on; each is a socket in each worker."""
+DRAIN_TIMEOUT_MAX_S: Final = 86_400.0
+"""A day: longer than any supervisor waits before it kills."""
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+CGROUP_CPU_MAX: Final = Path("/sys/fs/cgroup/cpu.max")
+"""A container's CPU quota, in cgroup v2: `QUOTA PERIOD` in microseconds, or `max PERIOD`."""
+UNITS_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """How one field is given. read: from text, raising ValueError that says what is wrong.
+
+    many: the field is a tuple of what `read` gives; repeated on the command line or joined by commas.
+    """
+
+    read: Callable[[str], Any]
+    metavar: str
+    help: str
+    many: bool = False
+
+
+def option(read: Callable[[str], Any], metavar: str, help: str, *, many: bool = False) -> dict[str, Option]:
+    """The metadata of a field that an operator may set."""
+    return {"option": Option(read, metavar, help, many)}
+
+
+def read_address(text: str) -> Address:
+    """`HOST:PORT`, `[::1]:PORT` or `:PORT` (every IPv4 address)."""
+    host, colon, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ValueError(f"'{text}' needs brackets around the IPv6 address: [::1]:8080")
+    if not colon or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
+        raise ValueError(f"'{text}' is not HOST:PORT, like 0.0.0.0:8080")
+    return host or "0.0.0.0", int(port)
+
+
+def read_network(text: str) -> Network:
+    """A CIDR, or one address for itself alone."""
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError as error:
+        raise ValueError(f"'{text}' is not a network like 10.0.0.0/8: {error}") from None
+
+
+def read_workers(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= WORKERS_MAX:
+        raise ValueError(f"'{text}' is not a whole number from 1 to {WORKERS_MAX}")
+    return int(text)
+
+
+def read_drain_timeout(text: str) -> float:
+    """Seconds, from `30s`, `500ms` or `5m`."""
+    parts = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)", text)
+    if parts is None or (seconds := float(parts[1]) * UNITS_S[parts[2]]) > DRAIN_TIMEOUT_MAX_S:
+        raise ValueError(f"'{text}' is not a duration like 30s or 5m, of a day at most")
+    return seconds
+
+
+def read_log_level(text: str) -> str:
+    if text.lower() not in LOG_LEVELS:
+        raise ValueError(f"'{text}' is not one of {', '.join(LOG_LEVELS)}")
+    return text.lower()
+
+
+def cores_available(cgroup_cpu_max: Path = CGROUP_CPU_MAX) -> int:
+    """The cores this process may use: its CPU affinity, or the container's quota (rounded up) if that is less."""
+    cores = len(os.sched_getaffinity(0))
+    try:
+        quota, period = cgroup_cpu_max.read_text(encoding="ascii").split()
+        cores = min(cores, math.ceil(int(quota) / int(period)))
+    except (OSError, ValueError):
+        pass  # no cgroup v2 here, or no quota ("max")
+    return max(1, min(cores, WORKERS_MAX))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The options of `grayhound serve`."""
+
+    rules: str = field(metadata=option(str, "RULES", "the rule file"))
+    listen: tuple[Address, ...] = field(
+        default=(("0.0.0.0", 8080),),
+        metadata=option(read_address, "HOST:PORT", "where clients connect (repeatable; default 0.0.0.0:8080)", many=True),
+    )
+    admin: Address = field(
+        default=("127.0.0.1", 9900),
+        metadata=option(read_address, "HOST:PORT", "metrics, health and the dashboard (default 127.0.0.1:9900)"),
+    )
+    workers: int = field(
+        default_factory=cores_available,
+        metadata=option(read_workers, "N", "worker processes (default: the cores available)"),
+    )
+    trusted_proxies: tuple[Network, ...] = field(
+        default=(),
+        metadata=option(read_network, "CIDR,...", "proxies whose X-Forwarded-* fields are believed", many=True),
+    )
+    drain_timeout_s: float = field(
+        default=30.0,
+        metadata=option(read_drain_timeout, "DURATION", "how long requests may take to end at a stop (default 30s)"),
+    )
+    log_level: str = field(
+        default="info",
+        metadata=option(read_log_level, "LEVEL", f"{', '.join(LOG_LEVELS)} (default info)"),
+    )
+
+
+def options() -> dict[str, Option]:
+    """Every option by its name, in the order of the fields: `drain-timeout` for `drain_timeout_s`."""
+    return {option_name(item.name): item.metadata["option"] for item in dataclasses.fields(Settings)}
+
+
+def option_name(field_name: str) -> str:
+    return field_name.removesuffix("_s").replace("_", "-")
+
+
+def variable(name: str) -> str:
+    """The environment variable of an option: `GRAYHOUND_DRAIN_TIMEOUT` for `drain-timeout`."""
+    return "GRAYHOUND_" + name.upper().replace("-", "_")
+
+
+def read_settings(given: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
+    """Settings from the command line (`given`, by option name), then the environment, then the defaults.
+
+    An empty variable counts as absent. Other GRAYHOUND_* variables are left alone: Kubernetes sets some for a
+    Service of that name. Raises ValueError with one line that names the option or variable.
+    """
+    values: dict[str, Any] = {}
+    for item in dataclasses.fields(Settings):
+        name, how = option_name(item.name), item.metadata["option"]
+        source, text = f"--{name}", given.get(name)
+        if text is None:
+            source, text = variable(name), environ.get(variable(name)) or None
+        if text is not None:
+            values[item.name] = _read(how, text, source)
+    if "rules" not in values:
+        raise ValueError(f"a rule file is needed: RULES or {variable('rules')}")
+    settings = Settings(**values)
+    if not 1 <= len(settings.listen) <= LISTENERS_MAX:
+        raise ValueError(f"--listen: from 1 to {LISTENERS_MAX} addresses")
+    return settings
+
+
+def _read(how: Option, text: str, source: str) -> Any:
+    try:
+        if how.many:
+            return tuple(how.read(part.strip()) for part in text.split(",") if part.strip())
+        return how.read(text)
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from None

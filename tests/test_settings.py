@@ -1,0 +1,113 @@
+"""Settings: one list of options, from the command line, the environment and defaults."""
+
+from __future__ import annotations
+
+import ipaddress
+import pickle
+from pathlib import Path
+
+import pytest
+
+from proxy import settings
+from proxy.settings import Settings, cores_available, read_settings
+
+
+def test_defaults_are_those_of_the_manual() -> None:
+    """Only the rule file must be named; the rest has a default."""
+    found = read_settings({"rules": "rules.yaml"}, {})
+    assert found.listen == (("0.0.0.0", 8080),)
+    assert found.admin == ("127.0.0.1", 9900)
+    assert found.drain_timeout_s == 30.0
+    assert found.trusted_proxies == ()
+    assert found.workers == cores_available()
+
+
+def test_each_option_is_read() -> None:
+    """Every option has an effect, lists are joined by commas."""
+    given = {
+        "rules": "r.yaml",
+        "listen": "127.0.0.1:0,[::1]:81, :82",
+        "admin": "localhost:1",
+        "workers": "3",
+        "trusted-proxies": "10.0.0.0/8,192.0.2.1,fd00::/8",
+        "drain-timeout": "1.5m",
+        "log-level": "DEBUG",
+    }
+    assert given.keys() == settings.options().keys()
+    assert read_settings(given, {}) == Settings(
+        rules="r.yaml",
+        listen=(("127.0.0.1", 0), ("::1", 81), ("0.0.0.0", 82)),
+        admin=("localhost", 1),
+        workers=3,
+        trusted_proxies=tuple(map(ipaddress.ip_network, ("10.0.0.0/8", "192.0.2.1/32", "fd00::/8"))),
+        drain_timeout_s=90.0,
+        log_level="debug",
+    )
+
+
+def test_environment_stands_in_for_options_not_given() -> None:
+    """The command line comes before the environment, an empty variable counts as absent."""
+    environ = {"GRAYHOUND_RULES": "e.yaml", "GRAYHOUND_WORKERS": "2", "GRAYHOUND_ADMIN": "", "GRAYHOUND_PORT": "tcp://x"}
+    found = read_settings({"workers": "5"}, environ)
+    assert (found.rules, found.workers, found.admin) == ("e.yaml", 5, ("127.0.0.1", 9900))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("listen", "8080"),
+        ("listen", "host"),
+        ("listen", "host:65536"),
+        ("listen", "host:-1"),
+        ("listen", "::1:8080"),
+        ("listen", ","),
+        ("listen", ",".join(["h:1"] * 65)),
+        ("workers", "0"),
+        ("workers", "257"),
+        ("workers", "two"),
+        ("workers", "²"),
+        ("trusted-proxies", "10.0.0.1/8"),
+        ("trusted-proxies", "everyone"),
+        ("drain-timeout", "30"),
+        ("drain-timeout", "-1s"),
+        ("drain-timeout", "2d"),
+        ("log-level", "loud"),
+    ],
+)
+def test_bad_values_name_their_option(name: str, text: str) -> None:
+    """A value that cannot be used is refused in one line that says where it stands."""
+    with pytest.raises(ValueError, match=f"^--{name}: ") as caught:
+        read_settings({"rules": "r", name: text}, {})
+    assert "\n" not in str(caught.value)
+
+
+def test_bad_environment_names_its_variable() -> None:
+    """The operator reads which variable is wrong."""
+    with pytest.raises(ValueError, match="^GRAYHOUND_WORKERS: "):
+        read_settings({"rules": "r"}, {"GRAYHOUND_WORKERS": "0"})
+
+
+def test_limits_are_inclusive() -> None:
+    """At the limit is allowed, one past it is not (above)."""
+    found = read_settings({"rules": "r", "workers": "256", "listen": ",".join(["h:1"] * 64), "drain-timeout": "1d"}, {})
+    assert (found.workers, len(found.listen), found.drain_timeout_s) == (256, 64, 86_400.0)
+
+
+def test_the_rule_file_is_needed() -> None:
+    """Without a rule file there is nothing to serve."""
+    with pytest.raises(ValueError, match="RULES or GRAYHOUND_RULES"):
+        read_settings({}, {})
+
+
+@pytest.mark.parametrize(("quota", "cores"), [("50000 100000", 1), ("max 100000", None), ("garbage", None)])
+def test_cores_follow_the_containers_quota(tmp_path: Path, quota: str, cores: int | None) -> None:
+    """Half a core of quota is one worker, whatever the machine has."""
+    file = tmp_path / "cpu.max"
+    file.write_text(quota)
+    assert cores_available(file) == (cores or cores_available(tmp_path / "none"))
+
+
+def test_settings_travel_to_workers() -> None:
+    """Settings pickle to an equal value."""
+    found = read_settings({"rules": "r", "trusted-proxies": "10.0.0.0/8"}, {})
+    assert pickle.loads(pickle.dumps(found)) == found
