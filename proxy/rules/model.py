@@ -1,0 +1,390 @@
+"""What a rule file says, in one normal form: every shorthand written out, every default filled in, every name resolved.
+
+The text under each field is its manual: `grayhound schema` prints it. Durations are seconds, sizes bytes,
+percentages shares from 0 to 1. Plain frozen data: it is pickled from control to the workers, which check nothing again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from proxy.rules.expect import Trial
+
+ValueSource = Literal["header", "cookie", "query"]
+KeySource = Literal["header", "cookie", "query", "client_ip"]
+TextKind = Literal["in", "prefix", "suffix", "contains", "regex"]
+PathKind = Literal["exact", "prefix", "regex"]
+Balance = Literal["round_robin", "least_requests", "random_two", "hash"]
+Fallback = Literal["stable", "any", "none"]
+StickyMode = Literal["hash", "pin"]
+SameSite = Literal["lax", "strict", "none"]
+RetryCause = Literal["connect_failure", "reset"]
+OtherwiseKind = Literal["version", "next", "status"]
+
+
+# --- Value tests: one value against what the file says -------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TextTest:
+    """The value compared with texts. `bar`, `[a, b]`, `{exact: s}` and `{in: [..]}` are all of kind `in`."""
+
+    kind: TextKind
+    """How to compare: equal to one of `values`, or beginning with, ending with, containing, matching the only one."""
+    values: tuple[str, ...]
+    """The texts as written in the file, never empty; exactly one unless kind is `in`."""
+    ignore_case: bool = False
+    """Compare without regard to case."""
+
+
+@dataclass(frozen=True, slots=True)
+class PresentTest:
+    """Whether the name stands in the request at all, whatever its value."""
+
+    present: bool
+    """true: the name is there; false: it is absent."""
+
+
+@dataclass(frozen=True, slots=True)
+class RangeTest:
+    """An integer with low <= n < high."""
+
+    low: int
+    """The first number that holds."""
+    high: int
+    """The first number that no longer holds; greater than low."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModTest:
+    """An integer with n mod divisor < below."""
+
+    divisor: int
+    """What to divide by; at least 2."""
+    below: int
+    """Remainders under this hold; 1 <= below < divisor."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotTest:
+    """The inner test does not hold for any value; an absent name satisfies it."""
+
+    test: ValueTest
+    """The test that must not hold."""
+
+
+ValueTest = TextTest | PresentTest | RangeTest | ModTest | NotTest
+
+
+# --- Conditions: a test on a request, or several joined ------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PathMatch:
+    """Which paths fit."""
+
+    kind: PathKind
+    """exact: equal; prefix: by path element, `/v2` takes `/v2` and `/v2/x`, not `/v2x`; regex: found anywhere."""
+    value: str
+    """A path that begins with `/`, or a regex in RE2 syntax."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldTest:
+    """A test on one named header, cookie or query argument."""
+
+    where: ValueSource
+    """What to look in."""
+    name: str
+    """The name; lower case if it is a header's."""
+    test: ValueTest
+    """What its value must satisfy."""
+
+
+@dataclass(frozen=True, slots=True)
+class MethodTest:
+    """The request's method is one of these."""
+
+    methods: tuple[str, ...]
+    """Upper case, never empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class PathTest:
+    """The request's path fits."""
+
+    path: PathMatch
+    """What it must fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTest:
+    """The client's address, after trusted proxies are taken off, lies in one of these networks."""
+
+    networks: tuple[str, ...]
+    """CIDR, like `10.0.0.0/8` or `2001:db8::/32`; host bits are zero; never empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """Every condition must hold. Never empty."""
+
+    conditions: tuple[Condition, ...]
+    """In file order."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """One condition must hold. Never empty."""
+
+    conditions: tuple[Condition, ...]
+    """In file order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The condition must not hold."""
+
+    condition: Condition
+    """What must not hold."""
+
+
+Condition = AllOf | AnyOf | Not | FieldTest | MethodTest | PathTest | ClientTest
+
+
+# --- Rules: what becomes of a request ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Shares of traffic between versions."""
+
+    weights: tuple[tuple[str, float], ...]
+    """(version, weight) in file order; weights are relative, each >= 0, their sum > 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class StickyKey:
+    """Where to find what identifies a person."""
+
+    where: KeySource
+    """What to look in."""
+    name: str = ""
+    """The header (lower case), cookie or query argument; empty for `client_ip`."""
+
+
+@dataclass(frozen=True, slots=True)
+class StickyCookie:
+    """The cookie with a random id that the proxy gives to those who bring no key. Always HttpOnly."""
+
+    name: str
+    """The cookie's name; it should be the proxy's own, not one of the service's."""
+    ttl: float = 0.0
+    """How long browsers keep it, in seconds; 0: until the browser closes."""
+    path: str = "/"
+    """The paths it is sent for."""
+    domain: str = ""
+    """The domain it is sent to, with its subdomains; empty: only the host that set it."""
+    secure: bool = False
+    """Sent over https only."""
+    same_site: SameSite = "lax"
+    """Whether it is sent on requests from other sites; `none` needs `secure: true`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sticky:
+    """One person, one version: a key is hashed into a bucket, and buckets belong to versions."""
+
+    by: tuple[StickyKey, ...] = ()
+    """Keys in order; the first that is present counts. The cookie, if any, is looked for after them."""
+    cookie: StickyCookie | None = None
+    """The cookie to issue when no key is present; none: the draw is then made per request."""
+    salt: str = ""
+    """Hashed together with the key. Default: `SERVICE/ROUTE`. Rules with equal salts give a person equal buckets."""
+    mode: StickyMode = "hash"
+    """hash: follows the weights. pin: a person stays where they are when the weight changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A match, and then either one version or a split."""
+
+    name: str
+    """Unique within its route; default `rule-N`, N its place counted from 1."""
+    match: Condition | None = None
+    """Which requests it takes; none: all of them."""
+    version: str = ""
+    """The one version these requests go to; empty if there is a split."""
+    split: Split | None = None
+    """The versions these requests are divided between."""
+    sticky: Sticky | None = None
+    """How to keep a person on one version of the split; none: drawn per request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Otherwise:
+    """What becomes of a request that fits the route and none of its rules."""
+
+    kind: OtherwiseKind
+    """version: goes to `version`; next: to the next best route that fits; status: answered by the proxy itself."""
+    version: str = ""
+    """Set if kind is `version`; `stable` is already resolved."""
+    status: int = 0
+    """Set if kind is `status`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A host and path scope that leads to one service."""
+
+    name: str
+    """Unique; a metric label. Default `route-N`, N its place counted from 1."""
+    service: str
+    """The service it leads to."""
+    otherwise: Otherwise
+    """What becomes of requests that no rule takes. Default: the service's stable version."""
+    hosts: tuple[str, ...] = ()
+    """Lower-case names; `*.example.com` takes one or more labels; none: every host."""
+    path: PathMatch = PathMatch("prefix", "/")
+    """Which paths it takes."""
+    methods: tuple[str, ...] = ()
+    """Which methods it takes; none: every one."""
+    rules: tuple[Rule, ...] = ()
+    """In file order; the first that matches wins."""
+    timeouts: Timeouts | None = None
+    """In place of the service's, already complete: what the file leaves out is the service's; none: the service's."""
+    retry: Retry | None = None
+    """In place of the service's, likewise complete."""
+
+
+# --- Services ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSpec:
+    """One address of a version, as the file names it."""
+
+    url: str
+    """`http://host:port` or `https://host:port`, host in lower case, port always written, no slash at the end."""
+    weight: int = 1
+    """Its share of the version's requests, relative to its siblings; 0 takes none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """Old, new, ...: a named set of equal endpoints of a service."""
+
+    name: str
+    """Unique within its service; a metric label."""
+    endpoints: tuple[EndpointSpec, ...]
+    """Never empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long to wait for an upstream, in seconds; 0: no limit."""
+
+    connect: float = 1.0
+    """To open a connection, TLS included."""
+    response: float = 30.0
+    """From the last byte of the request to the first of the response's head."""
+    idle: float = 60.0
+    """Between two bytes while a body passes, either way."""
+    request: float = 0.0
+    """The whole exchange, retries included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """When to try another endpoint of the same version."""
+
+    attempts: int = 2
+    """Further tries after the first; 0: never."""
+    causes: tuple[RetryCause, ...] = ("connect_failure", "reset")
+    """connect_failure: no connection came about, so any method may be tried again;
+    reset: the connection broke before the response's head, so only idempotent methods may."""
+    statuses: tuple[int, ...] = ()
+    """Response statuses, 500 to 599, that an idempotent request is tried again after."""
+    budget: float = 0.2
+    """Retries under way may be at most this share of the requests under way, so that trouble is not multiplied."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one endpoint is asked to bear; each worker holds its part."""
+
+    connections: int = 1024
+    """Open connections at a time."""
+    pending: int = 1024
+    """Requests that wait for one of them; one more is answered 503."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveHealth:
+    """Each endpoint is asked at intervals whether it is well."""
+
+    path: str
+    """What to GET."""
+    interval: float = 5.0
+    """Seconds between two checks of one endpoint."""
+    timeout: float = 1.0
+    """Seconds to wait for the answer."""
+    healthy_after: int = 2
+    """Good answers in a row until an endpoint that was down is used again."""
+    unhealthy_after: int = 3
+    """Bad answers in a row until an endpoint is no longer used."""
+    status: tuple[tuple[int, int], ...] = ((200, 399),)
+    """(first, last) of the statuses that are good, both included."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassiveHealth:
+    """An endpoint that answers real traffic badly is ejected for a while."""
+
+    consecutive_5xx: int = 5
+    """Statuses 500 to 599, failed connections and resets in a row until it is ejected."""
+    ejection: float = 30.0
+    """Seconds it is out the first time; longer each further time."""
+    max_ejected: float = 0.5
+    """At most this share of a version's endpoints is out at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What clients ask for."""
+
+    name: str
+    """Unique; a metric label."""
+    stable: str
+    """The old version. Default: the first one listed."""
+    versions: dict[str, Version]
+    """By name, in file order; never empty."""
+    balance: Balance = "round_robin"
+    """How an endpoint of the chosen version is picked."""
+    fallback: Fallback = "stable"
+    """When the chosen version has no available endpoint: the stable version, any other one, or none (503)."""
+    rescue: bool = False
+    """An idempotent request that failed on another version is retried once on the stable one."""
+    timeouts: Timeouts = Timeouts()
+    """How long to wait for its endpoints."""
+    retry: Retry = Retry()
+    """When to try another endpoint of the same version."""
+    limits: Limits = Limits()
+    """What one endpoint is asked to bear."""
+    active: ActiveHealth | None = None
+    """Checks at intervals; none: every endpoint counts as well."""
+    passive: PassiveHealth | None = None
+    """Ejection by real traffic; none: never."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleFile:
+    """A whole rule file."""
+
+    services: dict[str, Service]
+    """By name, in file order."""
+    routes: tuple[Route, ...]
+    """In file order."""
+    tests: tuple[Trial, ...] = ()
+    """The file's own tests, run before it is taken into use."""
