@@ -108,7 +108,7 @@ class Settings:
     rules: str = field(metadata=option(str, "RULES", "the rule file"))
     listen: tuple[Address, ...] = field(
         default=(("0.0.0.0", 8080),),
-        metadata=option(read_address, "HOST:PORT", "where clients connect (repeatable; default 0.0.0.0:8080)", many=True),
+        metadata=option(read_address, "HOST:PORT", "where clients connect (default 0.0.0.0:8080)", many=True),
     )
     admin: Address = field(
         default=("127.0.0.1", 9900),

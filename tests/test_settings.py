@@ -47,7 +47,12 @@ def test_each_option_is_read() -> None:
 
 def test_environment_stands_in_for_options_not_given() -> None:
     """The command line comes before the environment, an empty variable counts as absent."""
-    environ = {"GRAYHOUND_RULES": "e.yaml", "GRAYHOUND_WORKERS": "2", "GRAYHOUND_ADMIN": "", "GRAYHOUND_PORT": "tcp://x"}
+    environ = {
+        "GRAYHOUND_RULES": "e.yaml",
+        "GRAYHOUND_WORKERS": "2",
+        "GRAYHOUND_ADMIN": "",
+        "GRAYHOUND_PORT": "tcp://x",
+    }
     found = read_settings({"workers": "5"}, environ)
     assert (found.rules, found.workers, found.admin) == ("e.yaml", 5, ("127.0.0.1", 9900))
 
@@ -83,7 +88,7 @@ def test_bad_values_name_their_option(name: str, text: str) -> None:
 
 def test_bad_environment_names_its_variable() -> None:
     """The operator reads which variable is wrong."""
-    with pytest.raises(ValueError, match="^GRAYHOUND_WORKERS: "):
+    with pytest.raises(ValueError, match=r"^GRAYHOUND_WORKERS: "):
         read_settings({"rules": "r"}, {"GRAYHOUND_WORKERS": "0"})
 
 
