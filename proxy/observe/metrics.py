@@ -1,0 +1,254 @@
+"""The one truth of a container: what its workers count is added up here, and rendered for Prometheus.
+
+Counters never go back while the container lives, whatever becomes of a worker or a version. Gauges tell of what is
+now: those of a worker that is gone, and of a version that the rules no longer name, vanish.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Any, Final, Literal
+
+from prometheus_client import exposition
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.registry import Collector
+
+import proxy
+from proxy.observe.buckets import BUCKETS
+from proxy.observe.series import Labels, series_of
+from proxy.rules.model import RuleFile
+
+PREFIX: Final = "grayhound_"
+BOUNDS: Final = (*map(str, BUCKETS), "+Inf")
+
+ReloadResult = Literal["ok", "refused", "unchanged"]
+RESULTS: Final[tuple[ReloadResult, ...]] = ("ok", "refused", "unchanged")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a metric is: its labels in order, and what its help text teaches."""
+
+    labels: tuple[str, ...]
+    help: str
+
+
+COUNTERS: Final = {
+    "requests_total": Kind(
+        ("route", "service", "version", "code", "method"),
+        "Requests answered, by status code. Error ratio of a version: "
+        'sum(rate(...{version="v2",code=~"5.."}[1m])) / sum(rate(...{version="v2"}[1m])).',
+    ),
+    "request_bytes_total": Kind(("service", "version"), "Bytes of request bodies passed on to a version."),
+    "response_bytes_total": Kind(("service", "version"), "Bytes of response bodies passed on to clients."),
+    "decisions_total": Kind(
+        ("route", "service", "version", "rule", "reason"),
+        "Which version the rules chose and why: match, weight, sticky, default (no rule took the request), "
+        "fallback (the chosen version had no available endpoint), rescue (retried on the stable version).",
+    ),
+    "upstream_errors_total": Kind(
+        ("service", "version", "kind"),
+        "Tries that brought no response: connect, timeout, reset, protocol (not HTTP), no_endpoint (none available). "
+        "A retry that went well still leaves its first try here.",
+    ),
+    "upstream_retries_total": Kind(
+        ("service", "version", "reason"), "Tries after the first, by what went wrong before."
+    ),
+    "config_reloads_total": Kind(
+        ("result",),
+        "Times the rules were read: ok (in use), refused (a fault; the last good ones keep serving), unchanged.",
+    ),
+    "worker_restarts_total": Kind((), "Worker processes replaced because they died. Should not grow."),
+}
+HISTOGRAMS: Final = {
+    "request_duration_seconds": Kind(
+        ("route", "service", "version"),
+        "From the request's head to the last byte of its answer, retries included: what clients feel.",
+    ),
+    "upstream_duration_seconds": Kind(
+        ("service", "version"), "From the request's head sent to the response's head received: what the version takes."
+    ),
+}
+GAUGES: Final = {
+    "requests_in_flight": Kind(("service", "version"), "Requests under way. 0: the version may be switched off."),
+    "tunnels_open": Kind(("service", "version"), "Upgraded connections (WebSocket) open now."),
+    "connections_open": Kind(("listener",), "Client connections open now, idle ones included."),
+    "version_weight": Kind(
+        ("route", "rule", "service", "version"),
+        "Share (0 to 1) of the requests taken by this rule that the rules give to the version; "
+        'rule="" stands for requests that no rule takes.',
+    ),
+    "endpoint_up": Kind(
+        ("service", "version", "endpoint"),
+        "1: every worker sends requests there. 0: its health check fails, or a worker has ejected it.",
+    ),
+    "config_last_reload_success": Kind((), "1: the rules as last read are in use. 0: they were refused."),
+    "config_last_reload_success_timestamp_seconds": Kind((), "When the rules in use were taken, in Unix time."),
+    "config_generation": Kind((), "The number of the rules in use: each reload that is taken adds 1."),
+    "workers": Kind((), "Worker processes that accept connections."),
+    "build_info": Kind(("version", "python"), "Always 1; the labels say what is running."),
+}
+OF_VERSIONS: Final = frozenset({"requests_in_flight", "tunnels_open"})
+"""Gauges of workers whose series follow the rules, and so vanish with them."""
+
+
+@dataclass(slots=True)
+class Distribution:
+    """One series of a histogram: how many fell into each bucket (the last is +Inf), and their sum."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * len(BOUNDS))
+    sum: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointState:
+    """One endpoint as seen by the container.
+
+    healthy: the verdict of the health check. workers: how many know it; available: how many of them send requests to
+    it; ejected: how many have ejected it for bad answers. in_flight: requests under way, over all workers.
+    """
+
+    healthy: bool
+    workers: int
+    available: int
+    ejected: int
+    in_flight: int
+
+    @property
+    def up(self) -> bool:
+        """Whether every worker sends requests there; before any has reported, the health check alone counts."""
+        return self.healthy and self.available == self.workers
+
+
+class Registry(Collector):
+    """Every series of the container. Not thread-safe: it lives on control's event loop."""
+
+    def __init__(self) -> None:
+        self._counters: dict[str, dict[Labels, float]] = {name: {} for name in COUNTERS}
+        self._histograms: dict[str, dict[Labels, Distribution]] = {name: {} for name in HISTOGRAMS}
+        self._own: dict[str, dict[Labels, float]] = {name: {} for name in GAUGES}  # control's own gauges
+        self._reported: dict[int, Mapping[str, Any]] = {}  # by worker: its last counts, for their gauges and endpoints
+        self._declared: frozenset[tuple[str, Labels]] = frozenset()  # gauges that stand at 0 until a worker reports
+        self._endpoints: tuple[Labels, ...] = ()
+        self._healthy: dict[str, bool] = {}
+        self._own["build_info"][proxy.__version__, platform.python_version()] = 1
+        self._own["config_last_reload_success"][()] = 0
+        self.set_workers(0)
+        self._counters["worker_restarts_total"][()] = 0
+        self._counters["config_reloads_total"] = {(result,): 0 for result in RESULTS}
+
+    def declare(self, rule_file: RuleFile, generation: int) -> None:
+        """Make the series of all that `rule_file` names exist, at 0, and let the gauges of what is gone vanish."""
+        series = series_of(rule_file)
+        for name, labels in series.counters:
+            self._counters[name].setdefault(labels, 0)
+        for name, labels in series.histograms:
+            self._histograms[name].setdefault(labels, Distribution())
+        self._declared = frozenset(series.gauges)
+        self._endpoints = tuple(series.endpoints)
+        self._own["version_weight"] = dict(series.weights)
+        self._own["config_generation"][()] = generation
+
+    def merge(self, worker_id: int, counts: Mapping[str, Any]) -> None:
+        """Add what a worker has counted since its last message; its gauges replace those it sent before.
+
+        `counts` has the keys add, observe, gauge and endpoints. A metric that no table here names is a KeyError.
+        """
+        for name, added in counts["add"].items():
+            counter = self._counters[name]
+            for labels, number in added.items():
+                counter[labels] = counter.get(labels, 0) + number
+        for name, observed in counts["observe"].items():
+            histogram = self._histograms[name]
+            for labels, (buckets, total) in observed.items():
+                known = histogram.setdefault(labels, Distribution())
+                known.counts = [a + b for a, b in zip(known.counts, buckets, strict=True)]
+                known.sum += total
+        self._reported[worker_id] = {"gauge": counts["gauge"], "endpoints": counts["endpoints"]}
+
+    def forget(self, worker_id: int) -> None:
+        """A worker is gone: so is what it had under way. What it counted stays."""
+        self._reported.pop(worker_id, None)
+
+    def set_health(self, up: Mapping[str, bool]) -> None:
+        """The health checks' verdicts by endpoint url, all of them; an endpoint without one counts as healthy."""
+        self._healthy = dict(up)
+
+    def set_workers(self, accepting: int) -> None:
+        """How many workers accept connections."""
+        self._own["workers"][()] = accepting
+
+    def worker_restarted(self) -> None:
+        """A worker died and is being replaced."""
+        self._counters["worker_restarts_total"][()] += 1
+
+    def reloaded(self, result: ReloadResult, now: float) -> None:
+        """The rules were read, at `now` in Unix time; `unchanged` says that they are the ones in use."""
+        self._counters["config_reloads_total"][result,] += 1
+        self._own["config_last_reload_success"][()] = int(result != "refused")
+        if result == "ok":
+            self._own["config_last_reload_success_timestamp_seconds"][()] = now
+
+    def endpoint(self, service: str, version: str, url: str) -> EndpointState:
+        """What the workers and the health check last said of an endpoint."""
+        key = (service, version, url)
+        said = [worker["endpoints"][key] for worker in self._reported.values() if key in worker["endpoints"]]
+        return EndpointState(
+            healthy=self._healthy.get(url, True),
+            workers=len(said),
+            available=sum(bool(one["available"]) for one in said),
+            ejected=sum(bool(one["ejected"]) for one in said),
+            in_flight=sum(one["in_flight"] for one in said),
+        )
+
+    def gauge(self, name: str) -> dict[Labels, float]:
+        """The series of a gauge: control's own, or what the rules declare plus the sum of what live workers report.
+
+        A version that the rules no longer name stays while it has something under way: it is draining.
+        """
+        declared: dict[Labels, float] = {labels: 0 for known, labels in self._declared if known == name}
+        totals = self._own[name] | declared
+        for worker in self._reported.values():
+            for labels, number in worker["gauge"].get(name, {}).items():
+                totals[labels] = totals.get(labels, 0) + number
+        if name in OF_VERSIONS:
+            return {labels: number for labels, number in totals.items() if number or labels in declared}
+        return totals
+
+    def collect(self) -> Iterator[Metric]:
+        """The metric families that have a series, for prometheus_client."""
+        for name, kind in COUNTERS.items():
+            if self._counters[name]:
+                counter = CounterMetricFamily(PREFIX + name, kind.help, labels=kind.labels)
+                yield _filled(counter, self._counters[name].items())
+        for name, kind in HISTOGRAMS.items():
+            if self._histograms[name]:
+                yield _histogram(name, kind, self._histograms[name].items())
+        for name, kind in GAUGES.items():
+            up = {key: int(self.endpoint(*key).up) for key in self._endpoints} if name == "endpoint_up" else {}
+            if series := self.gauge(name) | up:
+                yield _filled(GaugeMetricFamily(PREFIX + name, kind.help, labels=kind.labels), series.items())
+
+    def render(self, accept: str = "") -> tuple[bytes, str]:
+        """All series and their content type: OpenMetrics if the Accept field names it, else the text format."""
+        if "application/openmetrics-text" in accept:
+            return openmetrics.generate_latest(self), openmetrics.CONTENT_TYPE_LATEST  # type: ignore[no-untyped-call]
+        return exposition.generate_latest(self), exposition.CONTENT_TYPE_PLAIN_0_0_4
+
+
+def _filled(family: CounterMetricFamily | GaugeMetricFamily, series: Iterable[tuple[Labels, float]]) -> Metric:
+    for labels, value in series:
+        family.add_metric(labels, value)
+    return family
+
+
+def _histogram(name: str, kind: Kind, series: Iterable[tuple[Labels, Distribution]]) -> Metric:
+    family = HistogramMetricFamily(PREFIX + name, kind.help, labels=kind.labels)
+    for labels, known in series:
+        family.add_metric(labels, list(zip(BOUNDS, accumulate(known.counts), strict=True)), known.sum)
+    return family

@@ -1,0 +1,96 @@
+"""Alone says which series exist from the moment the rules name them.
+
+A series that appears with its first event hides that event from `rate()`, and a version without traffic would be
+missing from a comparison instead of standing at 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from proxy.rules.model import Route, Rule, RuleFile, Service
+
+Labels = tuple[str, ...]
+"""Label values, in the order that proxy/observe/metrics.py lists the labels of a metric."""
+
+ERROR_KINDS: Final = ("connect", "timeout", "reset", "protocol", "no_endpoint")
+
+
+@dataclass(slots=True)
+class Series:
+    """Metric names with label values. weights: the shares of version_weight; endpoints: the labels of endpoint_up."""
+
+    counters: list[tuple[str, Labels]] = field(default_factory=list)
+    histograms: list[tuple[str, Labels]] = field(default_factory=list)
+    gauges: list[tuple[str, Labels]] = field(default_factory=list)
+    weights: dict[Labels, float] = field(default_factory=dict)
+    endpoints: list[Labels] = field(default_factory=list)
+
+
+def series_of(rule_file: RuleFile) -> Series:
+    """Every series that can exist before a request came. requests_total stands at 0 for code 200 and GET only: the
+    other codes and methods are too many to foretell."""
+    series = Series()
+    for service in rule_file.services.values():
+        for version in service.versions.values():
+            labels = (service.name, version.name)
+            series.counters += [(name, labels) for name in ("request_bytes_total", "response_bytes_total")]
+            series.counters += [("upstream_errors_total", (*labels, kind)) for kind in ERROR_KINDS]
+            series.histograms.append(("upstream_duration_seconds", labels))
+            series.gauges.append(("requests_in_flight", labels))
+            series.endpoints += [(*labels, endpoint.url) for endpoint in version.endpoints]
+    for route in rule_file.routes:
+        service = rule_file.services[route.service]
+        for version_name in service.versions:
+            series.counters.append(("requests_total", (route.name, service.name, version_name, "200", "GET")))
+            series.histograms.append(("request_duration_seconds", (route.name, service.name, version_name)))
+        series.counters += [("decisions_total", labels) for labels in _decisions(route, service)]
+        for rule, shares in shares_of(route):
+            for version_name in service.versions:
+                series.weights[route.name, rule, service.name, version_name] = shares.get(version_name, 0.0)
+    return series
+
+
+def shares_of(route: Route) -> Iterator[tuple[str, dict[str, float]]]:
+    """Each rule of a route by name, with its share (0..1) per version; the name "" stands for requests that no rule
+    takes, if there can be any and a version gets them."""
+    for rule in route.rules:
+        yield rule.name, shares_of_rule(rule)
+    if route.otherwise.kind == "version" and all(rule.match for rule in route.rules):
+        yield "", {route.otherwise.version: 1.0}
+
+
+def shares_of_rule(rule: Rule) -> dict[str, float]:
+    if rule.split is None:
+        return {rule.version: 1.0}
+    total = sum(weight for _, weight in rule.split.weights)
+    return {version: weight / total for version, weight in rule.split.weights}
+
+
+def _decisions(route: Route, service: Service) -> Iterator[Labels]:
+    reasons = {rule.name: _reasons(rule) for rule in route.rules}
+    for rule, shares in shares_of(route):
+        for version in shares:
+            for reason in reasons.get(rule, ("default",)):
+                yield route.name, service.name, version, rule, reason
+        for version in _stand_ins(service, shares):
+            yield route.name, service.name, version, rule, "fallback"
+        if service.rescue and any(version != service.stable for version in shares):
+            yield route.name, service.name, service.stable, rule, "rescue"
+
+
+def _reasons(rule: Rule) -> tuple[str, ...]:
+    """A sticky rule draws by weight for who brings no key."""
+    if rule.split is None:
+        return ("match",)
+    return ("sticky", "weight") if rule.sticky else ("weight",)
+
+
+def _stand_ins(service: Service, shares: dict[str, float]) -> list[str]:
+    """The versions that may stand in for one of those chosen."""
+    if service.fallback == "none":
+        return []
+    candidates = [service.stable] if service.fallback == "stable" else list(service.versions)
+    return [name for name in candidates if any(version != name for version in shares)]
