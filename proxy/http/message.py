@@ -24,13 +24,14 @@ class RequestHead:
     method, target: as sent. host: lower case, without port, b"" if none. path: what routes are matched against
     (unreserved characters decoded, dot segments resolved; rules.md, Choosing the route). query: after the `?`, as sent.
     minor: 0 or 1, of HTTP/1.x. fields: only the names that the reader was asked for. raw: all bytes of the head,
-    with the empty line. client: the client's address, without trusted proxies; scheme: b"http" or b"https".
+    with the empty line. cut: the names of fields that must not pass on. client: the client's address, without trusted proxies; scheme: b"http" or b"https".
     """
 
     __slots__ = (
         "_arguments",
         "_cookies",
         "client",
+        "cut",
         "fields",
         "host",
         "method",
@@ -65,6 +66,7 @@ class RequestHead:
         self.raw = raw
         self.client = client
         self.scheme = scheme
+        self.cut: list[bytes] = []
         self._cookies: dict[bytes, bytes] | None = None
         self._arguments: Fields | None = None
 
