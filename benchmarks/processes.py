@@ -1,0 +1,126 @@
+"""Child processes of a benchmark: started on one core, ready or an error, counted in CPU time, always stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+START_S = 15.0  # Caddy and Envoy take about a second on a busy machine
+STOP_S = 3.0  # then it is killed: nothing here has state worth a longer farewell
+TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+
+
+class BenchmarkError(Exception):
+    """What stops the measurement of one proxy; the others go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class CpuTime:
+    """CPU seconds of a process tree since it began."""
+
+    total: float  # from schedstat, in nanoseconds there: all threads
+    user: float  # from stat, in clock ticks there: good for the share of user space, not for short times
+    system: float
+
+    def since(self, before: CpuTime) -> CpuTime:
+        return CpuTime(self.total - before.total, self.user - before.user, self.system - before.system)
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def pinned(core: int) -> Iterator[None]:
+    """Whatever is started inside stays on this core, as with `taskset`."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextlib.contextmanager
+def running(command: list[str], core: int, log: Path, cwd: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """The command as a session of its own on `core`, its output in `log`; the whole session is stopped at the end."""
+    with open(log, "wb") as output, pinned(core):
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=cwd, start_new_session=True
+        )
+    try:
+        yield process
+    finally:
+        _stop(process)
+
+
+def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
+    """Returns once `ready()`; BenchmarkError with the end of the log if the process ends or START_S pass before."""
+    deadline = time.monotonic() + START_S
+    while not ready():
+        if process.poll() is not None or time.monotonic() > deadline:
+            tail = log.read_text(errors="replace").strip()[-1500:]
+            reason = "ended" if process.poll() is not None else f"was not ready within {START_S:.0f} s"
+            raise BenchmarkError(f"{Path(process.args[0]).name} {reason}; it said:\n{tail}")  # type: ignore[index]
+        time.sleep(0.05)
+
+
+def accepts(port: int) -> bool:
+    """Whether something listens on this port of 127.0.0.1."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def cpu_time(root: int) -> CpuTime:
+    """CPU time of a process, its threads and all its descendants that live now."""
+    total = user = system = 0.0
+    for pid in [root, *_descendants(root)]:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            user += int(stat[11]) * TICK_S
+            system += int(stat[12]) * TICK_S
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                total += int((task / "schedstat").read_text().split()[0]) / 1e9
+    return CpuTime(total, user, system)
+
+
+def resident_bytes(root: int) -> int:
+    """Resident memory of a process and its descendants; pages they share count once for each."""
+    pages = 0
+    for pid in [root, *_descendants(root)]:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            pages += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _descendants(root: int) -> list[int]:
+    found: list[int] = []
+    for task in Path(f"/proc/{root}/task").glob("*/children"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            for child in map(int, task.read_text().split()):
+                found += [child, *_descendants(child)]
+    return found
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_S)
+            break
+    # A child may outlive a parent that ended at once; its session is the parent's process id.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
