@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
-import math
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 Address = tuple[str, int]
@@ -27,8 +24,6 @@ LISTENERS_MAX: Final = 64
 DRAIN_TIMEOUT_MAX_S: Final = 86_400.0
 """A day: longer than any supervisor waits before it kills."""
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
-CGROUP_CPU_MAX: Final = Path("/sys/fs/cgroup/cpu.max")
-"""A container's CPU quota, in cgroup v2: `QUOTA PERIOD` in microseconds, or `max PERIOD`."""
 UNITS_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
@@ -90,17 +85,6 @@ def read_log_level(text: str) -> str:
     return text.lower()
 
 
-def cores_available(cgroup_cpu_max: Path = CGROUP_CPU_MAX) -> int:
-    """The cores this process may use: its CPU affinity, or the container's quota (rounded up) if that is less."""
-    cores = len(os.sched_getaffinity(0))
-    try:
-        quota, period = cgroup_cpu_max.read_text(encoding="ascii").split()
-        cores = min(cores, math.ceil(int(quota) / int(period)))
-    except (OSError, ValueError):
-        pass  # no cgroup v2 here, or no quota ("max")
-    return max(1, min(cores, WORKERS_MAX))
-
-
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The options of `grayhound serve`."""
@@ -115,7 +99,7 @@ class Settings:
         metadata=option(read_address, "HOST:PORT", "metrics, health and the dashboard (default 127.0.0.1:9900)"),
     )
     workers: int = field(
-        default_factory=cores_available,
+        default=1,
         metadata=option(read_workers, "N", "worker processes (default: the cores available)"),
     )
     trusted_proxies: tuple[Network, ...] = field(
@@ -146,13 +130,15 @@ def variable(name: str) -> str:
     return "GRAYHOUND_" + name.upper().replace("-", "_")
 
 
-def read_settings(given: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
+def read_settings(given: Mapping[str, str], environ: Mapping[str, str], cores: int) -> Settings:
     """Settings from the command line (`given`, by option name), then the environment, then the defaults.
+
+    cores: those available here, the default number of workers.
 
     An empty variable counts as absent. Other GRAYHOUND_* variables are left alone: Kubernetes sets some for a
     Service of that name. Raises ValueError with one line that names the option or variable.
     """
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"workers": min(cores, WORKERS_MAX)}
     for item in dataclasses.fields(Settings):
         name, how = option_name(item.name), item.metadata["option"]
         source, text = f"--{name}", given.get(name)

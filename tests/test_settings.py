@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import ipaddress
 import pickle
-from pathlib import Path
 
 import pytest
 
 from proxy import settings
-from proxy.settings import Settings, cores_available, read_settings
+from proxy.settings import Settings, read_settings
 
 
 def test_defaults_are_those_of_the_manual() -> None:
     """Only the rule file must be named; the rest has a default."""
-    found = read_settings({"rules": "rules.yaml"}, {})
+    found = read_settings({"rules": "rules.yaml"}, {}, 7)
     assert found.listen == (("0.0.0.0", 8080),)
     assert found.admin == ("127.0.0.1", 9900)
     assert found.drain_timeout_s == 30.0
     assert found.trusted_proxies == ()
-    assert found.workers == cores_available()
+    assert found.workers == 7
 
 
 def test_each_option_is_read() -> None:
@@ -34,7 +33,7 @@ def test_each_option_is_read() -> None:
         "log-level": "DEBUG",
     }
     assert given.keys() == settings.options().keys()
-    assert read_settings(given, {}) == Settings(
+    assert read_settings(given, {}, 7) == Settings(
         rules="r.yaml",
         listen=(("127.0.0.1", 0), ("::1", 81), ("0.0.0.0", 82)),
         admin=("localhost", 1),
@@ -53,7 +52,7 @@ def test_environment_stands_in_for_options_not_given() -> None:
         "GRAYHOUND_ADMIN": "",
         "GRAYHOUND_PORT": "tcp://x",
     }
-    found = read_settings({"workers": "5"}, environ)
+    found = read_settings({"workers": "5"}, environ, 7)
     assert (found.rules, found.workers, found.admin) == ("e.yaml", 5, ("127.0.0.1", 9900))
 
 
@@ -82,37 +81,32 @@ def test_environment_stands_in_for_options_not_given() -> None:
 def test_bad_values_name_their_option(name: str, text: str) -> None:
     """A value that cannot be used is refused in one line that says where it stands."""
     with pytest.raises(ValueError, match=f"^--{name}: ") as caught:
-        read_settings({"rules": "r", name: text}, {})
+        read_settings({"rules": "r", name: text}, {}, 7)
     assert "\n" not in str(caught.value)
 
 
 def test_bad_environment_names_its_variable() -> None:
     """The operator reads which variable is wrong."""
     with pytest.raises(ValueError, match=r"^GRAYHOUND_WORKERS: "):
-        read_settings({"rules": "r"}, {"GRAYHOUND_WORKERS": "0"})
+        read_settings({"rules": "r"}, {"GRAYHOUND_WORKERS": "0"}, 7)
 
 
 def test_limits_are_inclusive() -> None:
     """At the limit is allowed, one past it is not (above)."""
-    found = read_settings({"rules": "r", "workers": "256", "listen": ",".join(["h:1"] * 64), "drain-timeout": "1d"}, {})
+    found = read_settings(
+        {"rules": "r", "workers": "256", "listen": ",".join(["h:1"] * 64), "drain-timeout": "1d"}, {}, 7
+    )
     assert (found.workers, len(found.listen), found.drain_timeout_s) == (256, 64, 86_400.0)
+    assert read_settings({"rules": "r"}, {}, 1000).workers == 256
 
 
 def test_the_rule_file_is_needed() -> None:
     """Without a rule file there is nothing to serve."""
     with pytest.raises(ValueError, match="RULES or GRAYHOUND_RULES"):
-        read_settings({}, {})
-
-
-@pytest.mark.parametrize(("quota", "cores"), [("50000 100000", 1), ("max 100000", None), ("garbage", None)])
-def test_cores_follow_the_containers_quota(tmp_path: Path, quota: str, cores: int | None) -> None:
-    """Half a core of quota is one worker, whatever the machine has."""
-    file = tmp_path / "cpu.max"
-    file.write_text(quota)
-    assert cores_available(file) == (cores or cores_available(tmp_path / "none"))
+        read_settings({}, {}, 7)
 
 
 def test_settings_travel_to_workers() -> None:
     """Settings pickle to an equal value."""
-    found = read_settings({"rules": "r", "trusted-proxies": "10.0.0.0/8"}, {})
+    found = read_settings({"rules": "r", "trusted-proxies": "10.0.0.0/8"}, {}, 7)
     assert pickle.loads(pickle.dumps(found)) == found

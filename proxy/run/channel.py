@@ -1,0 +1,119 @@
+"""The one duplex channel between control and a worker: length-prefixed pickles of (kind, payload) over a socketpair.
+
+    control -> worker   start   Start             first of all: settings, addresses, rules and health to begin with
+                        rules   Rules             a new generation, already checked
+                        health  dict[str, bool]   endpoint url -> active check's verdict
+                        drain   float             take nothing new; end within so many seconds
+    worker -> control   ready   None              listening
+                        applied int               this generation is live
+                        failed  (int, str)        could not apply it (a bug of ours); the last one serves on
+                        counts  Counts            counter deltas; sent even when empty, as a sign of life
+                        gone    None              drained; the process ends
+
+Pickle is safe here and only here: both ends are our own processes, and the socketpair has no name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import socket
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from proxy.rules.model import RuleFile
+from proxy.settings import Settings
+
+Kind = Literal["start", "rules", "health", "drain", "ready", "applied", "failed", "counts", "gone"]
+LENGTH: Final = struct.Struct("!I")
+MESSAGE_BYTES_MAX: Final = 256 * 1024 * 1024
+"""A rule file of the largest size allowed, pickled, is some tens of MiB; more is a fault of ours."""
+UNSENT_BYTES_MAX: Final = 64 * 1024 * 1024
+"""A peer that lets this much pile up before a further message is stuck; the channel is cut and the worker replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """One generation of the rules."""
+
+    generation: int
+    rule_file: RuleFile
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """All a worker needs to begin. addresses: (family, host, port) of each socket to listen on, port not 0."""
+
+    settings: Settings
+    addresses: tuple[tuple[int, str, int], ...]
+    rules: Rules
+    health: dict[str, bool]
+
+
+def encode(kind: Kind, payload: object) -> bytes:
+    """One message as it travels; encoded once, it can be sent to every worker."""
+    data = pickle.dumps((kind, payload), pickle.HIGHEST_PROTOCOL)
+    assert len(data) <= MESSAGE_BYTES_MAX
+    return LENGTH.pack(len(data)) + data
+
+
+class Channel(asyncio.Protocol):
+    """One end. `receive(kind, payload)` is called per message, `closed()` once when the peer is gone or stuck."""
+
+    def __init__(self, receive: Callable[[Kind, Any], None], closed: Callable[[], None]) -> None:
+        self._receive = receive
+        self._closed = closed
+        self._transport: asyncio.Transport | None = None
+        self._buffer = bytearray()
+
+    @classmethod
+    async def open(
+        cls, end: socket.socket, receive: Callable[[Kind, Any], None], closed: Callable[[], None]
+    ) -> Channel:
+        """Take over one end of a socketpair on the running loop."""
+        end.setblocking(False)
+        _, channel = await asyncio.get_running_loop().create_connection(lambda: cls(receive, closed), sock=end)
+        return channel
+
+    @property
+    def idle(self) -> bool:
+        """Whether all that was sent has left: a sender of deltas waits for this, so nothing piles up."""
+        return self._transport is not None and self._transport.get_write_buffer_size() == 0
+
+    def send(self, message: bytes) -> None:
+        """Send what `encode` gave. After the channel closed, nothing happens: `closed` has been told."""
+        if self._transport is None:
+            return
+        if self._transport.get_write_buffer_size() > UNSENT_BYTES_MAX:
+            self._transport.abort()
+        else:
+            self._transport.write(message)
+
+    def close(self) -> None:
+        """Close once all that was sent has left."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        buffer = self._buffer
+        buffer += data
+        start = 0
+        while len(buffer) - start >= LENGTH.size:
+            (length,) = LENGTH.unpack_from(buffer, start)
+            end = start + LENGTH.size + length
+            if len(buffer) < end:
+                break
+            kind, payload = pickle.loads(memoryview(buffer)[start + LENGTH.size : end])
+            start = end
+            self._receive(kind, payload)
+        del buffer[:start]
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._transport = None
+        self._closed()
