@@ -10,7 +10,7 @@ import platform
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from prometheus_client import exposition
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -19,8 +19,8 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
 import proxy
-from proxy.observe.buckets import BUCKETS
-from proxy.observe.series import Labels, series_of
+from proxy.observe.counters import BUCKETS, Counts, Labels
+from proxy.observe.series import series_of
 from proxy.rules.model import RuleFile
 
 PREFIX: Final = "grayhound_"
@@ -132,7 +132,7 @@ class Registry(Collector):
         self._counters: dict[str, dict[Labels, float]] = {name: {} for name in COUNTERS}
         self._histograms: dict[str, dict[Labels, Distribution]] = {name: {} for name in HISTOGRAMS}
         self._own: dict[str, dict[Labels, float]] = {name: {} for name in GAUGES}  # control's own gauges
-        self._reported: dict[int, Mapping[str, Any]] = {}  # by worker: its last counts, for their gauges and endpoints
+        self._reported: dict[int, Counts] = {}  # by worker: its last counts, for their gauges and endpoints
         self._declared: frozenset[tuple[str, Labels]] = frozenset()  # gauges that stand at 0 until a worker reports
         self._endpoints: tuple[Labels, ...] = ()
         self._healthy: dict[str, bool] = {}
@@ -154,22 +154,22 @@ class Registry(Collector):
         self._own["version_weight"] = dict(series.weights)
         self._own["config_generation"][()] = generation
 
-    def merge(self, worker_id: int, counts: Mapping[str, Any]) -> None:
+    def merge(self, worker_id: int, counts: Counts) -> None:
         """Add what a worker has counted since its last message; its gauges replace those it sent before.
 
-        `counts` has the keys add, observe, gauge and endpoints. A metric that no table here names is a KeyError.
+        A metric that no table here names is a KeyError: a mistake of ours.
         """
-        for name, added in counts["add"].items():
+        for name, added in counts.add.items():
             counter = self._counters[name]
             for labels, number in added.items():
                 counter[labels] = counter.get(labels, 0) + number
-        for name, observed in counts["observe"].items():
+        for name, observed in counts.observe.items():
             histogram = self._histograms[name]
             for labels, (buckets, total) in observed.items():
                 known = histogram.setdefault(labels, Distribution())
                 known.counts = [a + b for a, b in zip(known.counts, buckets, strict=True)]
                 known.sum += total
-        self._reported[worker_id] = {"gauge": counts["gauge"], "endpoints": counts["endpoints"]}
+        self._reported[worker_id] = counts
 
     def forget(self, worker_id: int) -> None:
         """A worker is gone: so is what it had under way. What it counted stays."""
@@ -197,13 +197,13 @@ class Registry(Collector):
     def endpoint(self, service: str, version: str, url: str) -> EndpointState:
         """What the workers and the health check last said of an endpoint."""
         key = (service, version, url)
-        said = [worker["endpoints"][key] for worker in self._reported.values() if key in worker["endpoints"]]
+        said = [worker.endpoints[key] for worker in self._reported.values() if key in worker.endpoints]
         return EndpointState(
             healthy=self._healthy.get(url, True),
             workers=len(said),
             available=sum(bool(one["available"]) for one in said),
             ejected=sum(bool(one["ejected"]) for one in said),
-            in_flight=sum(one["in_flight"] for one in said),
+            in_flight=int(sum(one["in_flight"] for one in said)),
         )
 
     def gauge(self, name: str) -> dict[Labels, float]:
@@ -214,7 +214,7 @@ class Registry(Collector):
         declared: dict[Labels, float] = {labels: 0 for known, labels in self._declared if known == name}
         totals = self._own[name] | declared
         for worker in self._reported.values():
-            for labels, number in worker["gauge"].get(name, {}).items():
+            for labels, number in worker.gauge.get(name, {}).items():
                 totals[labels] = totals.get(labels, 0) + number
         if name in OF_VERSIONS:
             return {labels: number for labels, number in totals.items() if number or labels in declared}

@@ -10,10 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from proxy.observe.counters import Labels
 from proxy.rules.model import Route, Rule, RuleFile, Service
-
-Labels = tuple[str, ...]
-"""Label values, in the order that proxy/observe/metrics.py lists the labels of a metric."""
 
 ERROR_KINDS: Final = ("connect", "timeout", "reset", "protocol", "no_endpoint")
 
@@ -39,7 +37,7 @@ def series_of(rule_file: RuleFile) -> Series:
             series.counters += [(name, labels) for name in ("request_bytes_total", "response_bytes_total")]
             series.counters += [("upstream_errors_total", (*labels, kind)) for kind in ERROR_KINDS]
             series.histograms.append(("upstream_duration_seconds", labels))
-            series.gauges.append(("requests_in_flight", labels))
+            series.gauges += [(name, labels) for name in ("requests_in_flight", "tunnels_open")]
             series.endpoints += [(*labels, endpoint.url) for endpoint in version.endpoints]
     for route in rule_file.routes:
         service = rule_file.services[route.service]

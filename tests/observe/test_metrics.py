@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from typing import Any
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 import proxy
-from proxy.observe.buckets import BUCKETS
+from proxy.observe.counters import BUCKETS, Counters, Counts, Labels
 from proxy.observe.metrics import COUNTERS, GAUGES, HISTOGRAMS, Registry
 from proxy.rules.model import EndpointSpec, Otherwise, Route, Rule, RuleFile, Service, Split, Version
 
@@ -29,11 +28,7 @@ def rule_file(**endpoints: str) -> RuleFile:
 BOTH = rule_file(v1=V1, v2=V2)
 
 
-def counts(**parts: Any) -> dict[str, Any]:
-    return {"add": {}, "observe": {}, "gauge": {}, "endpoints": {}} | parts
-
-
-def said(in_flight: int = 0, *, ejected: bool = False) -> dict[str, Any]:
+def said(in_flight: int = 0, *, ejected: bool = False) -> dict[str, float]:
     return {"in_flight": in_flight, "available": not ejected, "ejected": ejected}
 
 
@@ -68,17 +63,17 @@ def test_every_version_stands_at_0_from_the_moment_the_rules_name_it(registry: R
 
 
 def test_deltas_of_all_workers_add_up(registry: Registry) -> None:
-    registry.merge(1, counts(add={"requests_total": {ANSWERED: 3}}))
-    registry.merge(2, counts(add={"requests_total": {ANSWERED: 4}}))
-    registry.merge(1, counts(add={"requests_total": {ANSWERED: 1}}))
+    registry.merge(1, Counts(add={"requests_total": {ANSWERED: 3}}))
+    registry.merge(2, Counts(add={"requests_total": {ANSWERED: 4}}))
+    registry.merge(1, Counts(add={"requests_total": {ANSWERED: 1}}))
     assert value(registry, "requests_total", "200", "GET", "all", "shop", "v2") == 8
 
 
 def test_buckets_are_handed_over_apart_and_rendered_cumulative(registry: Registry) -> None:
     """A worker counts each observation into one bucket; Prometheus wants each bucket to hold those below it."""
     buckets = [1] * (len(BUCKETS) + 1)
-    registry.merge(1, counts(observe={"request_duration_seconds": {("all", "shop", "v2"): (buckets, 2.5)}}))
-    registry.merge(1, counts(observe={"request_duration_seconds": {("all", "shop", "v2"): (buckets, 2.5)}}))
+    registry.merge(1, Counts(observe={"request_duration_seconds": {("all", "shop", "v2"): (buckets, 2.5)}}))
+    registry.merge(1, Counts(observe={"request_duration_seconds": {("all", "shop", "v2"): (buckets, 2.5)}}))
     text = registry.render()[0].decode()
     of_v2 = 'route="all",service="shop",version="v2"}'
     assert f'grayhound_request_duration_seconds_bucket{{le="0.005",{of_v2} 2.0' in text
@@ -90,27 +85,55 @@ def test_buckets_are_handed_over_apart_and_rendered_cumulative(registry: Registr
 
 def test_buckets_of_another_length_are_refused(registry: Registry) -> None:
     with pytest.raises(ValueError, match="shorter"):
-        registry.merge(1, counts(observe={"upstream_duration_seconds": {("shop", "v1"): ([1, 2], 1.0)}}))
+        registry.merge(1, Counts(observe={"upstream_duration_seconds": {("shop", "v1"): ([1, 2], 1.0)}}))
 
 
 def test_a_metric_that_nobody_has_named_is_our_own_mistake(registry: Registry) -> None:
-    with pytest.raises(KeyError, match="request_total"):
-        registry.merge(1, counts(add={"request_total": {ANSWERED: 1}}))
+    with pytest.raises(KeyError, match="request_bites"):
+        registry.merge(1, Counts(add={"request_bites": {ANSWERED: 1}}))
+
+
+def test_all_that_a_worker_counts_has_its_metric(registry: Registry) -> None:
+    """The names that workers report are those the registry knows, label for label."""
+    counters = Counters()
+    of_route, of_version = counters.route("all", "shop", "v2"), counters.version("shop", "v2")
+    of_route.requests[200, b"BREW"] = 1
+    of_route.duration.observe(0.005)
+    counters.touched.append((("all", "shop", "v2"), of_route))
+    of_version.dirty = True
+    of_version.request_bytes, of_version.response_bytes, of_version.in_flight, of_version.tunnels = 10, 20, 3, 4
+    of_version.errors["connect"] = of_version.retries["connect_failure"] = 1
+    of_version.upstream.observe(99.0)
+    counters.decisions["all", "shop", "v2", "everyone", "weight"] = 1
+    counters.connections["0.0.0.0:8080"] = 5
+    registry.merge(1, counters.take())
+    assert value(registry, "requests_total", "all", "shop", "v2", "200", "other") == 1
+    assert value(registry, "request_duration_seconds_bucket", "all", "shop", "v2", "0.005") == 1
+    assert value(registry, "upstream_duration_seconds_bucket", "shop", "v2", "10.0") == 0
+    assert value(registry, "upstream_duration_seconds_count", "shop", "v2") == 1
+    assert value(registry, "request_bytes_total", "shop", "v2") == 10
+    assert value(registry, "response_bytes_total", "shop", "v2") == 20
+    assert value(registry, "requests_in_flight", "shop", "v2") == 3
+    assert value(registry, "tunnels_open", "shop", "v2") == 4
+    assert value(registry, "upstream_errors_total", "shop", "v2", "connect") == 1
+    assert value(registry, "upstream_retries_total", "shop", "v2", "connect_failure") == 1
+    assert value(registry, "decisions_total", "all", "shop", "v2", "everyone", "weight") == 1
+    assert value(registry, "connections_open", "0.0.0.0:8080") == 5
 
 
 def test_gauges_are_replaced_and_summed_over_live_workers(registry: Registry) -> None:
-    registry.merge(1, counts(gauge={"requests_in_flight": {("shop", "v2"): 5}, "connections_open": {("http",): 9}}))
-    registry.merge(2, counts(gauge={"requests_in_flight": {("shop", "v2"): 2}, "connections_open": {("http",): 0}}))
-    registry.merge(1, counts(gauge={"requests_in_flight": {("shop", "v2"): 1}, "connections_open": {("http",): 0}}))
+    registry.merge(1, Counts(gauge={"requests_in_flight": {("shop", "v2"): 5}, "connections_open": {("http",): 9}}))
+    registry.merge(2, Counts(gauge={"requests_in_flight": {("shop", "v2"): 2}, "connections_open": {("http",): 0}}))
+    registry.merge(1, Counts(gauge={"requests_in_flight": {("shop", "v2"): 1}, "connections_open": {("http",): 0}}))
     assert value(registry, "requests_in_flight", "shop", "v2") == 3
     assert value(registry, "connections_open", "http") == 0
 
 
 def test_a_dead_worker_takes_its_gauges_along_and_leaves_its_counters(registry: Registry) -> None:
-    busy = {("shop", "v2", V2): said(5, ejected=True)}
+    busy: dict[Labels, dict[str, float]] = {("shop", "v2", V2): said(5, ejected=True)}
     registry.merge(
         1,
-        counts(
+        Counts(
             add={"requests_total": {ANSWERED: 3}},
             gauge={"requests_in_flight": {("shop", "v2"): 5}},
             endpoints=busy,
@@ -126,7 +149,7 @@ def test_a_dead_worker_takes_its_gauges_along_and_leaves_its_counters(registry: 
 
 def test_a_removed_version_keeps_its_counters_and_loses_its_gauges(registry: Registry) -> None:
     """A counter that went back would look like a restart; a weight that stayed would be a lie."""
-    registry.merge(1, counts(add={"requests_total": {ANSWERED: 3}}))
+    registry.merge(1, Counts(add={"requests_total": {ANSWERED: 3}}))
     registry.declare(rule_file(v1=V1), 2)
     found = samples(registry)
     assert value(registry, "requests_total", "200", "GET", "all", "shop", "v2") == 3
@@ -141,21 +164,21 @@ def test_a_removed_version_keeps_its_counters_and_loses_its_gauges(registry: Reg
 
 def test_a_removed_version_is_seen_while_it_drains(registry: Registry) -> None:
     registry.declare(rule_file(v1=V1), 2)
-    registry.merge(1, counts(gauge={"requests_in_flight": {("shop", "v2"): 1}}))
+    registry.merge(1, Counts(gauge={"requests_in_flight": {("shop", "v2"): 1}}))
     assert value(registry, "requests_in_flight", "shop", "v2") == 1
-    registry.merge(1, counts(gauge={"requests_in_flight": {("shop", "v2"): 0}}))
+    registry.merge(1, Counts(gauge={"requests_in_flight": {("shop", "v2"): 0}}))
     assert value(registry, "requests_in_flight", "shop", "v2") is None
 
 
 def test_an_endpoint_is_up_while_its_check_is_well_and_every_worker_sends_there(registry: Registry) -> None:
-    registry.merge(1, counts(endpoints={("shop", "v2", V2): said(1)}))
-    registry.merge(2, counts(endpoints={("shop", "v2", V2): said(2)}))
+    registry.merge(1, Counts(endpoints={("shop", "v2", V2): said(1)}))
+    registry.merge(2, Counts(endpoints={("shop", "v2", V2): said(2)}))
     state = registry.endpoint("shop", "v2", V2)
     assert (state.up, state.workers, state.available, state.in_flight) == (True, 2, 2, 3)
-    registry.merge(2, counts(endpoints={("shop", "v2", V2): said(ejected=True)}))
+    registry.merge(2, Counts(endpoints={("shop", "v2", V2): said(ejected=True)}))
     assert registry.endpoint("shop", "v2", V2).ejected == 1
     assert value(registry, "endpoint_up", V2, "shop", "v2") == 0
-    registry.merge(2, counts(endpoints={("shop", "v2", V2): said()}))
+    registry.merge(2, Counts(endpoints={("shop", "v2", V2): said()}))
     registry.set_health({V2: False})
     assert value(registry, "endpoint_up", V2, "shop", "v2") == 0
     registry.set_health({})
@@ -190,10 +213,10 @@ def everything() -> Registry:
     registry.declare(BOTH, 7)
     registry.reloaded("ok", 1_700_000_000.5)
     hard = 'a "quoted"\nback\\slash é'
-    added = {name: {tuple(hard for _ in kind.labels): 1} for name, kind in COUNTERS.items()}
-    gauges = {name: {tuple(hard for _ in kind.labels): 1} for name, kind in GAUGES.items()}
+    added = {name: {tuple(hard for _ in kind.labels): 1.0} for name, kind in COUNTERS.items()}
+    gauges = {name: {tuple(hard for _ in kind.labels): 1.0} for name, kind in GAUGES.items()}
     seen = {name: {tuple(hard for _ in kind.labels): ([1] * 12, 1.5)} for name, kind in HISTOGRAMS.items()}
-    registry.merge(1, counts(add=added, gauge=gauges, observe=seen))
+    registry.merge(1, Counts(add=added, gauge=gauges, observe=seen))
     return registry
 
 
