@@ -24,6 +24,7 @@ from benchmarks.processes import (
 from benchmarks.report import Sample
 
 ROOT = Path(__file__).resolve().parent.parent
+LOG_LINE_BYTES = 40  # less than the shortest line of any proxy here
 WARM_S = 1.0  # pools filled, code specialised, before the first counted run of a case
 
 
@@ -51,6 +52,7 @@ class Standing:
     name: str
     port: int
     pid: int
+    folder: Path  # with its logs
 
 
 @dataclass(slots=True)
@@ -76,6 +78,8 @@ class Bench:
                         if case.features == features:
                             self._measure(case, standing, services)
                             yield case
+                    if "access_log" in features:
+                        self._check_logs(standing)
                     self.resident |= {one.name: resident_bytes(one.pid) for one in standing}
 
     @contextlib.contextmanager
@@ -105,7 +109,7 @@ class Bench:
         except (BenchmarkError, OSError) as error:
             self._complain(f"{peer.name} is left out: {error}")
             return None
-        return Standing(peer.name, site.port, process.pid)
+        return Standing(peer.name, site.port, process.pid, folder)
 
     def _measure(self, case: Case, standing: list[Standing], services: tuple[int, int]) -> None:
         lua = self.folder / f"{case.name}.lua"
@@ -138,6 +142,16 @@ class Bench:
         if not seen.requests:
             raise BenchmarkError(f"no request was answered; wrk counts {seen.errors or 'no errors'}")
         return seen
+
+    def _check_logs(self, standing: list[Standing]) -> None:
+        """A log that is not written costs nothing: too few bytes of it for the requests answered are complained of."""
+        logged = {case.name for case in self.plan.cases if "access_log" in case.features}
+        for one in standing:
+            written = sum(file.stat().st_size for file in one.folder.glob("*.log"))
+            own = [sample for sample in self.samples if sample.peer == one.name and sample.case in logged]
+            answered = sum(sample.load.requests for sample in own)
+            if written < answered * LOG_LINE_BYTES:
+                self._complain(f"{one.name} wrote {written} bytes of access log for {answered} requests")
 
     def _complain(self, what: str) -> None:
         self.complaints.append(what)

@@ -21,6 +21,7 @@ from benchmarks.bench import Bench, Plan
 from benchmarks.cases import CASES, Case
 from benchmarks.peers import PEERS
 from benchmarks.peers.base import first_line, on_path
+from benchmarks.processes import BenchmarkError
 
 T = TypeVar("T")
 
@@ -28,7 +29,9 @@ T = TypeVar("T")
 def main() -> int:
     """Exit code 0: every proxy was measured and answered every request; 1: not so, the lines with !!! say why."""
     options = _options()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C: the children are stopped on the way out
+    # Both leave through every `with`: the children are stopped. A shell's background job would ignore SIGINT else.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     plan, missing = _plan(options)
     facts = report.machine() | {"wrk": first_line("-v")(plan.wrk).partition(" Copyright")[0]}
     facts |= {peer.name: peer.version(str(peer.find())) for peer in plan.peers}
@@ -44,7 +47,11 @@ def main() -> int:
             with contextlib.closing(bench.run()) as cases:
                 for case in cases:
                     _print_case(case, bench)
+        except BenchmarkError as error:  # of the services; a proxy's is only a complaint
+            sys.exit(f"{error}\n(the services need: pip install uvloop)")
         except KeyboardInterrupt:
+            if bench.samples:
+                _print_case(next(case for case in CASES if case.name == bench.samples[-1].case), bench)
             bench.complaints.append("interrupted; the numbers are of the rounds that were done")
     return _finish(bench, facts, options.json)
 

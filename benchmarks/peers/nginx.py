@@ -43,6 +43,9 @@ http {
             proxy_set_header X-Forwarded-Host $http_host;
             proxy_set_header X-Request-Id $request_id;
             proxy_request_buffering off;  # by default an upload goes to a file first; no peer does that
+            # The default of 4 KiB pieces doubles nginx's CPU at 1 MiB; 16 KiB is what HAProxy and Envoy read at a time.
+            proxy_buffer_size 16k;
+            proxy_buffers 8 16k;
             proxy_max_temp_file_size 0;   # nor would they write a download to a file
         }
     }
