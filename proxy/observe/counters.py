@@ -55,11 +55,22 @@ class Histogram:
 class VersionCounts:
     """Of one version of a service, over all routes. Lives as long as the worker, across reloads."""
 
-    __slots__ = ("dirty", "errors", "in_flight", "request_bytes", "response_bytes", "retries", "tunnels", "upstream")
+    __slots__ = (
+        "dirty",
+        "errors",
+        "in_flight",
+        "request_bytes",
+        "response_bytes",
+        "retries",
+        "retrying",
+        "tunnels",
+        "upstream",
+    )
 
     def __init__(self) -> None:
         self.dirty = False
         self.in_flight = 0
+        self.retrying = 0
         self.tunnels = 0
         self.request_bytes = 0
         self.response_bytes = 0
@@ -102,14 +113,14 @@ class Counters:
         counts = Counts()
         self._take_routes(counts)
         self._take_versions(counts)
-        counts.add["decisions"] = dict(self.decisions)
+        counts.add["decisions_total"] = dict(self.decisions)
         self.decisions.clear()
         counts.gauge["connections_open"] = {(name,): count for name, count in self.connections.items()}
         return counts
 
     def _take_routes(self, counts: Counts) -> None:
-        requests = counts.add["requests"] = {}
-        durations = counts.observe["request_duration"] = {}
+        requests = counts.add["requests_total"] = {}
+        durations = counts.observe["request_duration_seconds"] = {}
         for labels, route in self.touched:
             for (code, method), count in route.requests.items():
                 key = (*labels, str(code), METHODS.get(method, "other"))
@@ -119,11 +130,11 @@ class Counters:
         self.touched = []
 
     def _take_versions(self, counts: Counts) -> None:
-        add = {
-            name: counts.add.setdefault(name, {})
-            for name in ("request_bytes", "response_bytes", "upstream_errors", "upstream_retries")
-        }
-        upstream = counts.observe["upstream_duration"] = {}
+        request_bytes = counts.add["request_bytes_total"] = {}
+        response_bytes = counts.add["response_bytes_total"] = {}
+        errors = counts.add["upstream_errors_total"] = {}
+        retries = counts.add["upstream_retries_total"] = {}
+        upstream = counts.observe["upstream_duration_seconds"] = {}
         in_flight = counts.gauge["requests_in_flight"] = {}
         tunnels = counts.gauge["tunnels_open"] = {}
         for labels, version in self._versions.items():
@@ -132,10 +143,10 @@ class Counters:
             if not version.dirty:
                 continue
             version.dirty = False
-            add["request_bytes"][labels] = version.request_bytes
-            add["response_bytes"][labels] = version.response_bytes
+            request_bytes[labels] = version.request_bytes
+            response_bytes[labels] = version.response_bytes
             version.request_bytes = version.response_bytes = 0
             upstream[labels] = version.upstream.take()
-            add["upstream_errors"].update({(*labels, kind): count for kind, count in version.errors.items()})
-            add["upstream_retries"].update({(*labels, reason): count for reason, count in version.retries.items()})
+            errors.update({(*labels, kind): count for kind, count in version.errors.items()})
+            retries.update({(*labels, reason): count for reason, count in version.retries.items()})
             version.errors, version.retries = {}, {}

@@ -1,0 +1,370 @@
+"""A client's connection that speaks HTTP/1.1: requests one after another, answered in the order they came."""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import Transport
+from typing import Any, Final, Protocol, cast
+
+from proxy.clock import NEVER, Clock
+from proxy.downstream.stream import Exchange, Gateway
+from proxy.errors import BadRequest, ProxyError
+from proxy.http.framing import CHUNKED, UNTIL_CLOSE, ChunkedBody, request_length
+from proxy.http.h1 import answer
+from proxy.http.headers import Peer, forward_response, wants_close
+from proxy.http.message import RequestHead, ResponseHead
+
+HEAD_BYTES_MAX: Final = 64 * 1024
+"""A request's head. nginx takes 32 KiB of field lines, Envoy 60 KiB; cookies and tokens make heads of 20 KiB."""
+TARGET_BYTES_MAX: Final = 16 * 1024
+"""A request target; RFC 9110 section 4.1 asks for 8,000 at least."""
+FIELDS_MAX: Final = 200
+"""Field lines of one head; Envoy and Apache stop at 100, browsers send some 20."""
+PIPELINED_BYTES_MAX: Final = 64 * 1024
+"""Bytes of further requests read while one is answered; then the client has to wait."""
+WRITE_HIGH_BYTES: Final = 256 * 1024
+"""Response bytes waiting for a client until the upstream is stopped: one read of the event loop."""
+IDLE_S: Final = 75.0
+"""How long a connection may stay open between requests; as nginx, and longer than browsers keep theirs."""
+HEAD_S: Final = 30.0
+"""How long a head may take from its first byte to its last; a slow sender holds a connection no longer."""
+FLUSH_S: Final = 60.0
+"""How long a client may take for the last bytes of an answer after which its connection ends."""
+LINGER_S: Final = 2.0
+"""How long the rest of a request is thrown away after the response, so that the client reads it (RFC 9112 9.6)."""
+
+
+class Home(Protocol):
+    """The listener, as its connections see it."""
+
+    gateway: Gateway
+    clock: Clock
+    nobody: Peer
+
+    def peer(self, name: Any) -> Peer:
+        """Who stands at the other end, from the socket's name for it."""
+
+    def came(self, connection: Connection) -> None:
+        """A connection was made."""
+
+    def left(self, connection: Connection) -> None:
+        """It has ended, or has become a tunnel."""
+
+
+_READING_HEAD, _READING_LENGTH, _READING_CHUNKS, _ANSWERING, _LINGERING = range(5)
+
+
+class Connection(asyncio.Protocol):
+    """One connection of a client. Implements ClientStream for the request that is being answered.
+
+    deadline: when to call `overdue`, unless an exchange is under way, which then has its own.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_chunks",
+        "_close",
+        "_encode",
+        "_home",
+        "_in_loop",
+        "_left",
+        "_minor",
+        "_paused",
+        "_state",
+        "_transport",
+        "deadline",
+        "exchange",
+        "peer",
+    )
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._transport: Transport | None = None
+        self._state = _READING_HEAD
+        self._buffer = b""
+        self._left = 0
+        self._chunks: ChunkedBody | None = None
+        self._minor = 1
+        self._close = False
+        self._encode = False
+        self._in_loop = False
+        self._paused = False
+        self.peer = home.nobody
+        self.exchange: Exchange | None = None
+        self.deadline = NEVER
+
+    # --- requests ----------------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        state = self._state
+        if state == _READING_HEAD:
+            self._read_heads(data)
+        elif state == _ANSWERING:
+            self._park(data)
+        elif state != _LINGERING:
+            self._read_body(data)
+
+    def _read_heads(self, data: bytes) -> None:
+        """Read requests one after another, as long as each is answered at once."""
+        if self._buffer:
+            data = self._buffer + data
+            self._buffer = b""
+        self._in_loop = True
+        while data and self._state == _READING_HEAD:
+            data = self._read_request(data)
+        self._in_loop = False
+        if data and self._state == _ANSWERING:
+            self._park(data)
+
+    def _read_request(self, data: bytes) -> bytes:
+        """Begin one exchange; what comes after its request in `data` is given back."""
+        if data[:1] == b"\r":  # RFC 9112 section 2.2: empty lines before a request are passed over
+            data = data.removeprefix(b"\r\n")
+        end = data.find(b"\r\n\r\n") + 4
+        if end < 4:
+            self._keep_incomplete(data)
+            return b""
+        try:
+            head = self._read_head(data[:end] if end < len(data) else data)
+            length = request_length(head.fields, head.minor)
+            body, rest = self._first_body(length, data[end:])
+        except BadRequest as error:
+            self._refuse(error)
+            return b""
+        exchange = self.exchange = self._home.gateway.exchange(self, head)
+        exchange.start(body, self._state == _ANSWERING)
+        return rest
+
+    def _read_head(self, raw: bytes) -> RequestHead:
+        if len(raw) > HEAD_BYTES_MAX or raw.count(b"\n") > FIELDS_MAX + 2:
+            raise BadRequest("the request's head is too large", 431)
+        head = self._home.gateway.reader.read(raw)
+        if len(head.target) > TARGET_BYTES_MAX:
+            raise BadRequest("the request target is too long", 414)
+        self.peer.admit(head)
+        self._minor = head.minor
+        self._close = wants_close(head.fields, head.minor)
+        return head
+
+    def _first_body(self, length: int, data: bytes) -> tuple[bytes, bytes]:
+        """What of `data` is body and what comes after it; the state says whether more of the body is to come."""
+        if length == CHUNKED:
+            self._chunks = ChunkedBody()
+            end = self._chunk_end(data)
+            self._state = _READING_CHUNKS if end < 0 else _ANSWERING
+            return (data, b"") if end < 0 else (data[:end], data[end:])
+        self._left = length - len(data)
+        if self._left > 0:
+            self._state = _READING_LENGTH
+            return data, b""
+        self._state = _ANSWERING
+        return (data[:length], data[length:]) if data else (b"", b"")
+
+    def _read_body(self, data: bytes) -> None:
+        exchange = self.exchange
+        assert exchange is not None
+        size = len(data)
+        if self._state == _READING_LENGTH:
+            end = self._left if self._left <= size else -1
+            self._left -= size
+        else:
+            try:
+                end = self._chunk_end(data)
+            except BadRequest as error:
+                exchange.request_failed(error)
+                return
+        if end < 0:
+            exchange.request_body(data, False)
+            return
+        self._state = _ANSWERING
+        exchange.request_body(data if end == size else data[:end], True)
+        if end < size:
+            self.data_received(data[end:])
+
+    def _chunk_end(self, data: bytes) -> int:
+        assert self._chunks is not None
+        try:
+            return self._chunks.end(data)
+        except ValueError as error:
+            raise BadRequest(f"malformed chunked body: {error}") from None
+
+    def _keep_incomplete(self, data: bytes) -> None:
+        if len(data) > HEAD_BYTES_MAX:
+            in_target = b"\r\n" not in data
+            error = ("the request target is too long", 414) if in_target else ("the request's head is too large", 431)
+            self._refuse(BadRequest(*error))
+        elif data:
+            if self.deadline > self._home.clock.now + HEAD_S:
+                self.deadline = self._home.clock.now + HEAD_S
+            self._buffer = data
+
+    def _park(self, data: bytes) -> None:
+        self._buffer += data
+        if len(self._buffer) > PIPELINED_BYTES_MAX:
+            self.pause()
+
+    def _refuse(self, error: ProxyError) -> None:
+        """Answer what cannot be an exchange, and end the connection: where the next request begins is unknown."""
+        self._home.gateway.refused(error)
+        self._state = _LINGERING
+        self.answer(error)
+        self._end_connection(request_read=False)
+
+    # --- the answer --------------------------------------------------------------------------------------------
+
+    def send_interim(self, head: ResponseHead) -> None:
+        if self._minor and self._transport is not None:  # HTTP/1.0 knows no 1xx (RFC 9110 section 15.2)
+            self._transport.write(forward_response(head, b""))
+
+    def send_head(self, head: ResponseHead, added: bytes, length: int, body: bytes, done: bool) -> None:
+        transport = self._transport
+        if transport is None:
+            return
+        as_sent = True
+        if not self._minor or length == UNTIL_CLOSE:
+            as_sent = length >= 0
+            added += self._own_framing(length)
+        if self._state != _ANSWERING or self._home.gateway.draining:
+            self._close = True
+        if self._close:
+            added += b"Connection: close\r\n"
+        data = forward_response(head, added, chunked=as_sent)
+        if self._encode:
+            transport.write(data)
+            self.send_body(body, done)
+        else:
+            transport.write(data + body if body else data)
+
+    def _own_framing(self, length: int) -> bytes:
+        """Where the client cannot get the body framed as it came: HTTP/1.0 knows no chunks, and a body that ends with
+        the upstream's connection becomes chunks, so that the client can tell a whole one from one cut short."""
+        if length >= 0:
+            return b"" if self._close else b"Connection: keep-alive\r\n"
+        if self._minor:
+            self._encode = True
+            return b"Transfer-Encoding: chunked\r\n"
+        self._close = True
+        return b""
+
+    def send_body(self, data: bytes, done: bool) -> None:
+        if self._transport is None:
+            return
+        if self._encode:
+            chunk = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+            data = chunk + b"0\r\n\r\n" if done else chunk
+        if data:
+            self._transport.write(data)
+
+    def answer(self, error: ProxyError, extra: bytes = b"", *, head_only: bool = False) -> None:
+        if self._transport is None:
+            return
+        if self._state != _ANSWERING or self._home.gateway.draining:
+            self._close = True
+        keep = not self._close
+        if keep and not self._minor:
+            extra += b"Connection: keep-alive\r\n"
+        self._transport.write(answer(error.status, error.text, extra=extra, keep=keep, head_only=head_only))
+
+    def abort(self) -> None:
+        self._close = True
+        if self._transport is None:
+            return
+        if self._minor:
+            self._end_connection(request_read=True)  # what has come is delivered; its framing shows the rest is missing
+        else:
+            self._transport.abort()
+
+    def exchange_ended(self) -> None:
+        self.exchange = None
+        self._encode = False
+        self._chunks = None
+        if self._close:
+            self._end_connection(request_read=self._state == _ANSWERING)
+            return
+        self._state = _READING_HEAD
+        self.deadline = self._home.clock.now + IDLE_S
+        if self._paused:
+            self.resume()
+        if self._buffer and not self._in_loop:
+            data, self._buffer = self._buffer, b""
+            self._read_heads(data)
+
+    def _end_connection(self, request_read: bool) -> None:
+        """Close when all is sent. What is still to come of a request is thrown away for a moment first, as closing at
+        once would make the kernel throw away our answer (RFC 9112 section 9.6)."""
+        transport = self._transport
+        self._state = _LINGERING
+        self._buffer = b""
+        if transport is None or transport.is_closing():
+            return
+        if request_read or not transport.can_write_eof():
+            self.deadline = self._home.clock.now + FLUSH_S
+            transport.close()
+        else:
+            self.deadline = self._home.clock.now + LINGER_S
+            self.resume()
+            transport.write_eof()
+
+    # --- flow, time, life --------------------------------------------------------------------------------------
+
+    def pause(self) -> None:
+        if self._transport is not None and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._transport is not None and self._paused:
+            self._paused = False
+            self._transport.resume_reading()
+
+    def detach(self) -> tuple[Transport, bytes]:
+        transport, self._transport = self._transport, None
+        assert transport is not None
+        self._paused = False
+        self._home.left(self)
+        buffer, self._buffer = self._buffer, b""
+        return transport, buffer
+
+    def overdue(self) -> None:
+        """The deadline has passed without an exchange: an unfinished head, an idle connection, or a slow farewell."""
+        if self._state == _READING_HEAD and self._buffer:
+            self._refuse(BadRequest("the request's head did not come in time", 408, "timeout"))
+        elif self._state == _READING_HEAD:
+            self._end_connection(request_read=True)
+        elif self._transport is not None:
+            self.deadline = NEVER
+            self._transport.abort()
+
+    def drain(self) -> None:
+        """Take no further request: an idle connection ends now, a busy one with its answer."""
+        if self.exchange is None and self._state == _READING_HEAD and not self._buffer:
+            self._end_connection(request_read=True)
+
+    def cut(self) -> None:
+        """End now, whatever is under way."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(Transport, transport)
+        self._transport.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
+        self.peer = self._home.peer(transport.get_extra_info("peername"))
+        self.deadline = self._home.clock.now + HEAD_S
+        self._home.came(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._transport is None:
+            return  # detached
+        self._transport = None
+        self._close = True
+        self._home.left(self)
+        if self.exchange is not None:
+            self.exchange.client_gone()
+
+    def pause_writing(self) -> None:
+        if self.exchange is not None:
+            self.exchange.response_blocked()
+
+    def resume_writing(self) -> None:
+        if self.exchange is not None:
+            self.exchange.response_unblocked()

@@ -1,0 +1,84 @@
+"""What passes between a client's half of an exchange and the exchange, whatever protocol that half speaks."""
+
+from __future__ import annotations
+
+from asyncio import Transport
+from typing import Protocol
+
+from proxy.errors import ProxyError
+from proxy.http.h1 import RequestReader
+from proxy.http.headers import Peer
+from proxy.http.message import RequestHead, ResponseHead
+
+
+class ClientStream(Protocol):
+    """One request's sender, who waits for the response."""
+
+    peer: Peer
+
+    def send_interim(self, head: ResponseHead) -> None:
+        """Pass on a 1xx response."""
+
+    def send_head(self, head: ResponseHead, added: bytes, length: int, body: bytes, done: bool) -> None:
+        """Send the response's head with the lines `added`, and the body so far; done: that is all of it."""
+
+    def send_body(self, data: bytes, done: bool) -> None:
+        """Send more of the body, framed as the upstream framed it."""
+
+    def answer(self, error: ProxyError, extra: bytes = b"", *, head_only: bool = False) -> None:
+        """Send a whole response of the proxy's own; `extra` holds further field lines. head_only: to a HEAD."""
+
+    def abort(self) -> None:
+        """Cut the connection, so that the client sees the response as cut short."""
+
+    def exchange_ended(self) -> None:
+        """The exchange is over: the next request may be read."""
+
+    def pause(self) -> None:
+        """Stop the request's body for a while; the upstream does not keep up."""
+
+    def resume(self) -> None:
+        """Go on with the request's body."""
+
+    def detach(self) -> tuple[Transport, bytes]:
+        """After an upgrade: the bare connection for a tunnel, and what has already come through it."""
+
+
+class Exchange(Protocol):
+    """The exchange, as its client's half sees it."""
+
+    deadline: float
+
+    def start(self, body: bytes, done: bool) -> None:
+        """Begin, with the body so far; done: that is all of it."""
+
+    def request_body(self, data: bytes, done: bool) -> None:
+        """More of the body, framed as the client framed it."""
+
+    def request_failed(self, error: ProxyError) -> None:
+        """The body is malformed or does not come."""
+
+    def client_gone(self) -> None:
+        """The client's connection has ended: nobody waits for the response."""
+
+    def response_blocked(self) -> None:
+        """The client does not keep up with the response."""
+
+    def response_unblocked(self) -> None:
+        """It does again."""
+
+    def overdue(self, now: float) -> None:
+        """The deadline has passed."""
+
+
+class Gateway(Protocol):
+    """What a client's connection needs of the gateway."""
+
+    reader: RequestReader
+    draining: bool
+
+    def exchange(self, client: ClientStream, head: RequestHead) -> Exchange:
+        """A new exchange for this request, not yet started."""
+
+    def refused(self, error: ProxyError) -> None:
+        """A request was refused before it became an exchange."""

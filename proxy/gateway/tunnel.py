@@ -1,0 +1,96 @@
+"""Bytes both ways after an upgrade (WebSocket), until one side ends."""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import Transport
+from typing import TYPE_CHECKING
+
+from proxy.gateway.snapshot import Lane
+from proxy.http.headers import forward_response
+from proxy.http.message import ResponseHead
+
+if TYPE_CHECKING:
+    from proxy.gateway.gateway import Gateway
+
+
+class Tunnel:
+    """Joins a client's connection and an endpoint's. Counted until both have ended."""
+
+    __slots__ = ("_gateway", "_lane", "_open", "client", "upstream")
+
+    def __init__(self, gateway: Gateway, lane: Lane, client: Transport, upstream: Transport) -> None:
+        self._gateway = gateway
+        self._lane = lane
+        self._open = 2
+        counts = lane.counts
+        self.client = _End(self, client, upstream)
+        self.upstream = _End(self, upstream, client)
+        counts.tunnels += 1
+        gateway.tunnels.add(self)
+
+    def begin(self, head: ResponseHead, from_client: bytes, from_upstream: bytes) -> None:
+        """Answer the upgrade and pass on what has already come from either side."""
+        client, upstream = self.client.transport, self.upstream.transport
+        client.write(forward_response(head, b"", upgrade=True) + from_upstream)
+        if from_client:
+            upstream.write(from_client)
+        client.set_protocol(self.client)
+        upstream.set_protocol(self.upstream)
+        client.resume_reading()
+        upstream.resume_reading()
+
+    def count(self, end: _End, size: int) -> None:
+        counts = self._lane.counts
+        counts.dirty = True
+        if end is self.client:
+            counts.request_bytes += size
+        else:
+            counts.response_bytes += size
+
+    def ended(self) -> None:
+        """One of the two connections is no more."""
+        self._open -= 1
+        if not self._open:
+            self._lane.counts.tunnels -= 1
+            self._gateway.tunnels.discard(self)
+
+    def close(self) -> None:
+        """Cut both ways."""
+        self.client.transport.abort()
+        self.upstream.transport.abort()
+
+
+class _End(asyncio.Protocol):
+    """One side of a tunnel: what it hears, the other side is told."""
+
+    __slots__ = ("_other", "_tunnel", "transport")
+
+    def __init__(self, tunnel: Tunnel, transport: Transport, other: Transport) -> None:
+        self._tunnel = tunnel
+        self._other = other
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._other.write(data)
+        self._tunnel.count(self, len(data))
+
+    def eof_received(self) -> bool:
+        if self._other.is_closing() or not self._other.can_write_eof():
+            return False
+        self._other.write_eof()
+        return True  # the other side may still have something to say
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self._other.is_closing():
+            self._other.close()
+        self._tunnel.ended()
+
+    # Each side's writer is stopped by the other side's full buffer: the transport calls the protocol that writes to it.
+    def pause_writing(self) -> None:
+        if not self._other.is_closing():
+            self._other.pause_reading()
+
+    def resume_writing(self) -> None:
+        if not self._other.is_closing():
+            self._other.resume_reading()

@@ -1,0 +1,122 @@
+"""The open connections to one endpoint, and the requests that wait for one."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from typing import Final
+
+from proxy.clock import Clock
+from proxy.errors import ProxyError
+from proxy.rules.model import Limits
+from proxy.tasks import spawn
+from proxy.upstream.http1 import Connection, upstream_error
+from proxy.upstream.stream import ResponseSink
+
+IDLE_S: Final = 60.0
+"""How long a connection waits for its next request; as nginx. What the endpoint closes earlier leaves the pool then."""
+IDLE_CONNECTIONS_MAX: Final = 256
+"""Connections kept without a request, per endpoint and worker; more are closed when their request ends."""
+
+
+class Pool:
+    """Connections to one address. The last one used is used next, so that spare ones grow idle and end.
+
+    open: connections that exist or are being opened; at most limits.connections.
+    """
+
+    __slots__ = ("_clock", "_host", "_idle", "_port", "_retired", "_tls", "_waiting", "authority", "limits", "open")
+
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None, limits: Limits, clock: Clock) -> None:
+        self._host = host
+        self._port = port
+        self._tls = tls
+        self._clock = clock
+        self._idle: list[Connection] = []
+        self._waiting: deque[tuple[ResponseSink, float]] = deque()
+        self._retired = False
+        self.limits = limits
+        self.open = 0
+        default = 443 if tls else 80
+        name = f"[{host}]" if ":" in host else host
+        self.authority = (name if port == default else f"{name}:{port}").encode()
+
+    def take(self) -> Connection | None:
+        """A connection that is ready at once, if there is one."""
+        return self._idle.pop() if self._idle else None
+
+    def ask(self, sink: ResponseSink, connect_s: float) -> bool:
+        """Let `sink` have the next connection; it hears `connected` or `connect_failed`. connect_s: 0 for no limit.
+
+        False if as many wait as may: nothing was asked then.
+        """
+        if self.open < self.limits.connections:
+            self._waiting.append((sink, connect_s))
+            self._connect(connect_s)
+            return True
+        if len(self._waiting) >= self.limits.pending:
+            return False
+        self._waiting.append((sink, connect_s))
+        return True
+
+    def forget(self, sink: ResponseSink) -> None:
+        """`sink` no longer waits."""
+        self._waiting = deque(waiter for waiter in self._waiting if waiter[0] is not sink)
+
+    def release(self, connection: Connection) -> None:
+        """A connection has served its request and can serve the next."""
+        if self._waiting:
+            self._waiting.popleft()[0].connected(connection)
+        elif self._retired or len(self._idle) >= IDLE_CONNECTIONS_MAX:
+            connection.close()
+        else:
+            connection.idle_since = self._clock.now
+            self._idle.append(connection)
+
+    def dropped(self, connection: Connection) -> None:
+        """A connection has ended, or has become a tunnel."""
+        self.open -= 1
+        if connection in self._idle:
+            self._idle.remove(connection)
+        if self._waiting and self.open < self.limits.connections:
+            self._connect(self._waiting[0][1])
+
+    def sweep(self, now: float) -> None:
+        """Close what has been idle for too long; the oldest come first."""
+        while self._idle and self._idle[0].idle_since + IDLE_S < now:
+            self._idle.pop(0).close()
+
+    def retire(self) -> None:
+        """The rules no longer name this endpoint: what is idle ends now, the rest when its request ends."""
+        self._retired = True
+        for connection in self._idle:
+            connection.close()
+
+    def revive(self) -> None:
+        """The rules name it again."""
+        self._retired = False
+
+    def _connect(self, connect_s: float) -> None:
+        self.open += 1
+        spawn(self._open_one(connect_s), name=f"connect {self._host}:{self._port}")
+
+    async def _open_one(self, connect_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(connect_s or None):
+                _, connection = await loop.create_connection(
+                    lambda: Connection(self), self._host, self._port, ssl=self._tls,
+                    server_hostname=self._host if self._tls else None,
+                )  # fmt: skip
+        except TimeoutError:
+            self._failed(upstream_error("timeout", "the upstream did not accept a connection in time", 504))
+        except (OSError, ValueError):  # ValueError: a host name that no DNS query can carry
+            self._failed(upstream_error("connect", "no connection to the upstream"))
+        else:
+            self.release(connection)
+
+    def _failed(self, error: ProxyError) -> None:
+        self.open -= 1
+        if self._waiting:
+            self._waiting.popleft()[0].connect_failed(error)

@@ -1,0 +1,85 @@
+"""A version as one generation of the rules sees it: its endpoints and the way to choose among them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Final
+
+from proxy.rules.model import PassiveHealth
+from proxy.upstream.balance import Choose, balancer
+from proxy.upstream.endpoint import Endpoint
+from proxy.upstream.health import may_eject
+
+PARTIAL_CHOICES_MAX: Final = 64
+"""Ways of choosing among some of the endpoints that are remembered; endpoints fail one at a time, not in all ways."""
+
+
+class Version:
+    """name and service as in the rules; endpoints in file order. balanced_by_key: `pick` heeds its key."""
+
+    __slots__ = (
+        "_balance",
+        "_choose",
+        "_draw",
+        "_only",
+        "_partial",
+        "balanced_by_key",
+        "endpoints",
+        "name",
+        "passive",
+        "service",
+    )
+
+    def __init__(
+        self,
+        service: str,
+        name: str,
+        endpoints: Sequence[Endpoint],
+        balance: str,
+        passive: PassiveHealth | None,
+        draw: Callable[[], float],
+    ) -> None:
+        self.service = service
+        self.name = name
+        self.endpoints = endpoints
+        self.passive = passive
+        self.balanced_by_key = balance == "hash"
+        self._balance = balance
+        self._draw = draw
+        self._only = endpoints[0] if len(endpoints) == 1 else None
+        self._choose = balancer(balance, [endpoint.weight for endpoint in endpoints], draw)
+        self._partial: dict[tuple[str, ...], Choose] = {}
+
+    def pick(self, key: bytes, tried: Collection[Endpoint] = ()) -> Endpoint | None:
+        """An available endpoint that has not been tried, or None. key: what `hash` hashes."""
+        endpoint = self._only or self.endpoints[self._choose(self.endpoints, key)]
+        if endpoint.available and endpoint.weight and endpoint not in tried:
+            return endpoint
+        return None if self._only else self._pick_among_rest(key, tried)
+
+    def _pick_among_rest(self, key: bytes, tried: Collection[Endpoint]) -> Endpoint | None:
+        rest = [endpoint for endpoint in self.endpoints
+                if endpoint.available and endpoint.weight and endpoint not in tried]  # fmt: skip
+        if not rest:
+            return None
+        names = tuple(endpoint.url for endpoint in rest)
+        choose = self._partial.get(names)
+        if choose is None:
+            if len(self._partial) >= PARTIAL_CHOICES_MAX:
+                self._partial.clear()
+            choose = balancer(self._balance, [endpoint.weight for endpoint in rest], self._draw)
+            self._partial[names] = choose
+        return rest[choose(rest, key)]
+
+    def succeeded(self, endpoint: Endpoint) -> None:
+        """The endpoint answered, and not with a 5xx."""
+        endpoint.health.succeed()
+
+    def failed(self, endpoint: Endpoint, now: float) -> None:
+        """The endpoint answered with a 5xx or not at all; it may be ejected for that."""
+        policy = self.passive
+        if policy is None or not endpoint.health.fail(policy):
+            return
+        if may_eject(policy, len(self.endpoints), sum(other.health.ejected for other in self.endpoints)):
+            endpoint.health.eject(policy, now)
+            endpoint.judge()
