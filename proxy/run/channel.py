@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from proxy.rules.model import RuleFile
+from proxy.run.ports import Bound
 from proxy.settings import Settings
 
 Kind = Literal["start", "rules", "health", "drain", "ready", "applied", "failed", "counts", "gone"]
@@ -44,10 +45,10 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """All a worker needs to begin. addresses: (family, host, port) of each socket to listen on, port not 0."""
+    """All a worker needs to begin. addresses: where its sockets listen."""
 
     settings: Settings
-    addresses: tuple[tuple[int, str, int], ...]
+    addresses: tuple[Bound, ...]
     rules: Rules
     health: dict[str, bool]
 
@@ -67,6 +68,7 @@ class Channel(asyncio.Protocol):
         self._closed = closed
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
+        self._lost = asyncio.Event()
 
     @classmethod
     async def open(
@@ -91,10 +93,11 @@ class Channel(asyncio.Protocol):
         else:
             self._transport.write(message)
 
-    def close(self) -> None:
-        """Close once all that was sent has left."""
+    async def close(self) -> None:
+        """Close; returns once all that was sent has left, or the peer is gone."""
         if self._transport is not None:
             self._transport.close()
+        await self._lost.wait()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -116,4 +119,5 @@ class Channel(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
+        self._lost.set()
         self._closed()

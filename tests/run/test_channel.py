@@ -11,6 +11,7 @@ import pytest
 
 from proxy.run import channel as channel_module
 from proxy.run.channel import Channel, encode
+from proxy.tasks import spawn
 
 
 class End:
@@ -33,10 +34,8 @@ async def ends() -> AsyncIterator[tuple[End, End]]:
     left, right = socket.socketpair()
     one, other = await End().open(left), await End().open(right)
     yield one, other
-    one.channel.close()
-    other.channel.close()
-    await one.closed.wait()
-    await other.closed.wait()
+    await one.channel.close()
+    await other.channel.close()
 
 
 async def test_messages_arrive_in_order_both_ways(ends: tuple[End, End]) -> None:
@@ -65,10 +64,10 @@ async def test_closing_delivers_what_was_sent_and_tells_the_peer(ends: tuple[End
     """The last counts of a worker are not lost, and both ends learn of the end."""
     one, other = ends
     one.channel.send(encode("counts", "x" * 3_000_000))
-    one.channel.close()
+    closing = spawn(one.channel.close(), name="close")
     assert (await other.heard.get())[0] == "counts"
     await other.closed.wait()
-    await one.closed.wait()
+    await closing
     one.channel.send(encode("gone", None))  # harmless
     assert not one.channel.idle
 

@@ -1,0 +1,219 @@
+"""The commands of `grayhound`. Each imports what it needs when it runs, so that `serve` starts at once."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import proxy
+from proxy import settings
+from proxy.errors import RuleError, StartError
+
+if TYPE_CHECKING:
+    from proxy.sources.base import Content
+
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+
+Parser = argparse.ArgumentParser
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command. run: gives the exit code; what it raises becomes lines on stderr and a code in `main`."""
+
+    help: str
+    add_arguments: Callable[[Parser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+class UsageError(Exception):
+    """The command was called in a way that makes no sense; the text is one line."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code: 0 ended as told, 1 could not, 2 usage."""
+    parser = _parser()
+    given = parser.parse_args(argv)
+    if given.command is None:
+        parser.print_help(sys.stderr)
+        return EXIT_USAGE
+    try:
+        return COMMANDS[given.command].run(given)
+    except UsageError as error:
+        print(f"grayhound {given.command}: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except StartError as error:
+        print(f"grayhound: {error}", file=sys.stderr)
+    except RuleError as error:
+        print(error, file=sys.stderr)
+        print(f"grayhound: {_counted(len(error.faults), 'fault')} in the rule file", file=sys.stderr)
+    except BrokenPipeError:  # as in `grayhound check rules.yaml | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the flush at exit would fail as well
+    except KeyboardInterrupt:
+        return 0
+    return EXIT_FAILED
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="grayhound", description="A reverse proxy for gray releases, blue/green and A/B tests.")
+    parser.add_argument("--version", action="version", version=f"grayhound {proxy.__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for name, command in COMMANDS.items():
+        added = commands.add_parser(name, help=command.help, description=command.help)
+        command.add_arguments(added)
+    return parser
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _rules_argument(parser: Parser) -> None:
+    parser.add_argument("rules", metavar="RULES", help="the rule file")
+
+
+# --- serve ---------------------------------------------------------------------------------------------------------
+
+
+def _serve_arguments(parser: Parser) -> None:
+    """One argument per field of Settings; values stay text here and are read in one place, with the environment."""
+    for name, option in settings.options().items():
+        text = f"{option.help} [{settings.variable(name)}]".replace("%", "%%")
+        if name == "rules":
+            parser.add_argument(name, metavar=option.metavar, nargs="?", help=text)
+        else:
+            action = "append" if option.many else "store"
+            parser.add_argument(f"--{name}", metavar=option.metavar, action=action, help=text)
+
+
+def _serve(given: argparse.Namespace) -> int:
+    from proxy.run.cores import cores_available
+    from proxy.run.serve import serve
+
+    values = {name: getattr(given, name.replace("-", "_")) for name in settings.options()}
+    texts = {
+        name: ",".join(value) if isinstance(value, list) else value
+        for name, value in values.items()
+        if value is not None
+    }
+    try:
+        chosen = settings.read_settings(texts, os.environ, cores_available())
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    return serve(chosen)
+
+
+# --- demo ----------------------------------------------------------------------------------------------------------
+
+
+def _demo(_: argparse.Namespace) -> int:
+    from proxy.demo import run
+
+    return run()
+
+
+# --- check ---------------------------------------------------------------------------------------------------------
+
+
+def _check(given: argparse.Namespace) -> int:
+    from proxy.run.load import load
+
+    try:
+        loaded = load(_content(given.rules))
+    except RuleError as error:
+        print(error)
+        print(f"{given.rules}: {_counted(len(error.faults), 'fault')}")
+        return EXIT_FAILED
+    for warning in loaded.warnings:
+        print(f"{warning} (warning)")
+    rules = loaded.rule_file
+    parts = [
+        _counted(len(rules.services), "service"),
+        _counted(len(rules.routes), "route"),
+        f"{_counted(len(rules.tests), 'test')} passed",
+        _counted(len(loaded.warnings), "warning"),
+    ]
+    print(f"{given.rules}: no faults ({', '.join(parts)})")
+    return 0
+
+
+# --- explain -------------------------------------------------------------------------------------------------------
+
+
+def _explain_arguments(parser: Parser) -> None:
+    _rules_argument(parser)
+    parser.add_argument("request", metavar="[METHOD] URL", nargs="+", help="like https://shop.example.com/cart")
+    parser.add_argument("-X", "--request-method", metavar="METHOD", dest="method", help="the method (default GET)")
+    parser.add_argument("-H", "--header", metavar="'NAME: VALUE'", action="append", default=[], help="repeatable")
+    parser.add_argument("-b", "--cookie", metavar="NAME=VALUE", action="append", default=[], help="repeatable")
+    parser.add_argument("--client-ip", metavar="IP", default="127.0.0.1", help="the client's address")
+    parser.add_argument("--json", action="store_true", help="for programs")
+
+
+def _explain(given: argparse.Namespace) -> int:
+    import json
+
+    from proxy.admin.asked import asked
+    from proxy.rules.explain import explain
+    from proxy.rules.report import render_text, to_json
+    from proxy.run.load import load
+
+    try:
+        *method, url = given.request
+        if len(method) > 1:
+            raise ValueError("one METHOD and one URL, or the URL alone")
+        headers = [_pair(text, ":", "-H") for text in given.header]
+        cookies = [_pair(part, "=", "--cookie") for text in given.cookie for part in text.split(";") if part.strip()]
+        head = asked(url, method[0] if method else given.method or "GET", headers, cookies, given.client_ip)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    trace = explain(load(_content(given.rules)).rule_file, head)
+    print(json.dumps(to_json(trace), indent=2, ensure_ascii=False) if given.json else render_text(trace).rstrip("\n"))
+    return 0
+
+
+def _pair(text: str, separator: str, option: str) -> tuple[str, str]:
+    name, found, value = text.partition(separator)
+    if not found or not name.strip():
+        raise ValueError(f"{option} '{text}' is not NAME{separator}VALUE")
+    return name.strip(), value.strip()
+
+
+# --- schema --------------------------------------------------------------------------------------------------------
+
+
+def _schema(_: argparse.Namespace) -> int:
+    import json
+
+    from proxy.rules.schema import json_schema
+
+    print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    return 0
+
+
+def _content(path: str) -> Content:
+    from proxy.sources.base import SourceError
+    from proxy.sources.file import FileSource
+
+    try:
+        return FileSource(path).read()
+    except SourceError as error:
+        raise StartError(str(error)) from None
+
+
+def _no_arguments(_: Parser) -> None:
+    """A command that takes none."""
+
+
+COMMANDS: Final = {
+    "serve": Command("Run the proxy.", _serve_arguments, _serve),
+    "demo": Command("See it work: two sample services and the proxy before them.", _no_arguments, _demo),
+    "check": Command("Print every fault and warning of a rule file, and run its tests.", _rules_argument, _check),
+    "explain": Command("Say which version a request would get, and why.", _explain_arguments, _explain),
+    "schema": Command("Print the JSON Schema of the rule file, for editors.", _no_arguments, _schema),
+}

@@ -1,0 +1,38 @@
+"""How a worker process comes about: exec'ed, with one end of a socketpair.
+
+Exec'ed and not forked: a fork would carry along control's threads, locks and loop, and libraries that workers never need.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """A new worker process, and control's end of the channel to it."""
+
+    pid: int
+    end: socket.socket
+
+
+def give_birth() -> Birth:
+    """Start a worker, which waits for its `start` message. Returns in about a millisecond."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        theirs.set_inheritable(True)  # the one descriptor a worker inherits
+        # -P and our own path: a folder named `proxy` where the command was started must not stand in for this package.
+        environ = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+        pid = os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-P", "-m", "proxy.run.worker", str(theirs.fileno())],
+            environ,
+            setpgroup=0,  # Ctrl-C reaches control alone, which then tells the workers to drain
+            setsigmask=[],
+            setsigdef=[signal.SIGTERM, signal.SIGINT],
+        )
+    return Birth(pid, ours)

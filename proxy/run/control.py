@@ -1,0 +1,116 @@
+"""The control process: joins the source of rules, the workers, the metrics, the health checks and the admin port.
+
+Each of them knows its own work, none knows the others; what one has to tell another goes through here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from proxy.admin.view import ConfigState, View
+from proxy.observe.metrics import Registry
+from proxy.rules.model import RuleFile
+from proxy.run.birth import Birth
+from proxy.run.channel import Rules, Start
+from proxy.run.load import Loaded
+from proxy.run.ports import Bound, show
+from proxy.run.reload import Reloader
+from proxy.run.supervisor import Supervisor
+from proxy.settings import Settings
+from proxy.sources.base import Content, RuleSource
+from proxy.tasks import spawn
+
+log = logging.getLogger("grayhound.control")
+
+
+class Control:
+    """One run of the proxy. addresses: where the workers listen. began: when the process did, on time.monotonic."""
+
+    def __init__(
+        self, settings: Settings, source: RuleSource, addresses: tuple[Bound, ...], loaded: Loaded, began: float
+    ) -> None:
+        self._settings = settings
+        self._source = source
+        self._addresses = addresses
+        self._began = began
+        self._registry = Registry()
+        self._supervisor = Supervisor(Start(settings, addresses, Rules(1, loaded.rule_file), {}), self._registry)
+        self._reloader = Reloader(source, self._supervisor, self._going_live, self._registry.reloaded)
+        self._check: Callable[[RuleFile], None] = lambda _: None  # until the checker is there
+        self._told_to_end = asyncio.Event()
+
+    async def run(self, births: Sequence[Birth], content: Content, loaded: Loaded, admin_port: int) -> int:
+        """Serve until told to end; 0, the exit code. Raises StartError."""
+        self._listen_to_signals()
+        await self._reloader.go_live(content, loaded)
+        self._supervisor.start(births)
+        self._supervisor.reap()  # those that ended before anyone listened
+        for family_host_port in self._addresses:
+            log.info("listening on %s", show(family_host_port[1:]))
+        # Imported only now: aiohttp takes a quarter of a second, and the workers are carrying traffic meanwhile.
+        from proxy.admin.app import serve
+        from proxy.upstream.checker import Checker
+
+        checker = Checker(self._health_changed)
+        self._check = checker.update
+        checker.update(loaded.rule_file)
+        try:
+            runner = await serve(self._view(), self._settings.admin[0], admin_port)
+            log.info("admin port on %s", show((self._settings.admin[0], admin_port)))
+            spawn(self._say_when_ready(), name="ready")
+            follow = spawn(self._reloader.follow(), name="reload")
+            await self._told_to_end.wait()
+            follow.cancel()
+            log.info("draining, for %g s at most", self._settings.drain_timeout_s)
+            await self._supervisor.drain(self._settings.drain_timeout_s)
+            await runner.cleanup()
+        finally:
+            self._supervisor.kill()
+            await checker.close()
+        log.info("ended")
+        return 0
+
+    def _view(self) -> View:
+        return View(self._registry, lambda: self._reloader.rule_file, self._config, self._unready)
+
+    def _config(self) -> ConfigState:
+        applied = {worker.number: worker.generation for worker in self._supervisor.workers}
+        return replace(self._reloader.state, applied=applied)
+
+    def _unready(self) -> list[str]:
+        return [self._supervisor.trouble] if self._supervisor.trouble else []
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._end, number.name)
+        loop.add_signal_handler(signal.SIGHUP, self._source.reread)
+        loop.add_signal_handler(signal.SIGCHLD, self._supervisor.reap)
+
+    def _end(self, name: str) -> None:
+        if self._told_to_end.is_set():
+            log.warning("%s again: ending at once", name)
+            self._supervisor.kill()
+        else:
+            log.info("%s", name)
+            self._told_to_end.set()
+
+    async def _say_when_ready(self) -> None:
+        await self._supervisor.accepted()
+        took_s = time.monotonic() - self._began
+        log.info("ready: %d workers, %.2f s after the start (pid %d)", self._settings.workers, took_s, os.getpid())
+
+    def _going_live(self, rule_file: RuleFile, generation: int) -> None:
+        """Before the workers: every series of the new rules stands at 0 when the first request arrives."""
+        self._registry.declare(rule_file, generation)
+        self._check(rule_file)
+
+    def _health_changed(self, up: dict[str, bool]) -> None:
+        self._registry.set_health(up)
+        self._supervisor.set_health(up)

@@ -1,0 +1,105 @@
+"""How new rules go live: source -> load -> every worker; and what became of the last reading."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final, Protocol
+
+from proxy.admin.view import ConfigState
+from proxy.errors import Fault, RuleError
+from proxy.observe.metrics import ReloadResult
+from proxy.rules.model import RuleFile
+from proxy.run.channel import Rules
+from proxy.run.load import Loaded, load
+from proxy.sources.base import Content, RuleSource
+
+APPLY_TIMEOUT_S: Final = 10.0
+"""From new rules being sent to every worker having them: some milliseconds, a second for the largest file."""
+
+log = logging.getLogger("grayhound.rules")
+
+
+class Workers(Protocol):
+    """Who carries the rules out."""
+
+    def set_rules(self, rules: Rules) -> None: ...
+
+    async def applied(self, generation: int, timeout_s: float) -> list[str]: ...
+
+
+class Reloader:
+    """Takes each new content of the source: whole, or not at all.
+
+    going_live: told the rules and their generation before any worker has them. read: told each result.
+    """
+
+    def __init__(
+        self,
+        source: RuleSource,
+        workers: Workers,
+        going_live: Callable[[RuleFile, int], None],
+        read: Callable[[ReloadResult, float], None],
+    ) -> None:
+        self._source = source
+        self._workers = workers
+        self._going_live = going_live
+        self._read = read
+        self.state = ConfigState()
+        self.rule_file: RuleFile | None = None
+
+    async def follow(self) -> None:
+        """Take in every change, for ever."""
+        while True:
+            content = await self._source.changed()
+            if content.digest == self.state.hash:
+                self._record("unchanged", content)
+            else:
+                await self._reload(content)
+
+    async def _reload(self, content: Content) -> None:
+        try:
+            loaded = await asyncio.to_thread(load, content)  # the admin port goes on answering
+        except RuleError as error:
+            if await self._source.still(content):
+                self._record("refused", content, error.faults)
+            return
+        except Exception as error:
+            log.exception("the rules could not be loaded")
+            self._record("refused", content, [_inner_fault(content.name, f"{type(error).__name__}: {error}")])
+            return
+        await self.go_live(content, loaded)
+
+    async def go_live(self, content: Content, loaded: Loaded) -> None:
+        """Give rules without a fault to every worker; returns when all have them."""
+        generation = self.state.generation + 1
+        self._going_live(loaded.rule_file, generation)
+        self._workers.set_rules(Rules(generation, loaded.rule_file))
+        troubles = await self._workers.applied(generation, APPLY_TIMEOUT_S)
+        self.rule_file = loaded.rule_file
+        self.state = replace(self.state, generation=generation, hash=content.digest, warnings=loaded.warnings)
+        if troubles:
+            self._record("refused", content, [_inner_fault(content.name, trouble) for trouble in troubles])
+        else:
+            self._record("ok", content)
+
+    def _record(self, result: ReloadResult, content: Content, faults: Sequence[Fault] = ()) -> None:
+        state = self.state = replace(self.state, result=result, faults=tuple(faults), at=time.time())
+        self._read(result, state.at)
+        if result == "refused":
+            for fault in faults:
+                log.error("%s", fault)
+            log.error("%s is refused; generation %d keeps serving", content.name, state.generation)
+        elif result == "unchanged":
+            log.info("%s is unchanged: generation %d", content.name, state.generation)
+        else:
+            for warning in state.warnings:
+                log.warning("%s", warning)
+            log.info("%s is live: generation %d", content.name, state.generation)
+
+
+def _inner_fault(file: str, text: str) -> Fault:
+    return Fault(file, 1, 1, "", f"a fault of the proxy, not of the file: {text}")

@@ -1,0 +1,53 @@
+"""`grayhound serve`: sees whether the proxy can start, starts the workers, and becomes the control process.
+
+Light on imports, so that the workers start at once; control's heavy parts are imported meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+from typing import NoReturn
+
+import uvloop
+
+from proxy.errors import StartError
+from proxy.observe import logs
+from proxy.run.birth import give_birth
+from proxy.run.ports import bind_one, reserve
+from proxy.settings import Settings
+from proxy.sources.base import SourceError
+from proxy.sources.file import FileSource
+
+
+def serve(settings: Settings) -> int:
+    """Run the proxy until it is told to end; the exit code. Raises StartError or RuleError if it cannot start."""
+    began = time.monotonic()
+    signal.signal(signal.SIGTERM, _end_at_once)  # as PID 1, a signal without a handler would be ignored
+    logs.set_up(settings.log_level)
+    source = FileSource(settings.rules)
+    try:
+        content = source.read()
+    except SourceError as error:
+        raise StartError(str(error)) from None
+    reserved, admin = reserve(settings.listen), bind_one(settings.admin)
+    births = [give_birth() for _ in range(settings.workers)]
+    try:
+        from proxy.run.control import Control
+        from proxy.run.load import load
+
+        loaded = load(content)
+        control = Control(settings, source, reserved.addresses, loaded, began)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(control.run(births, content, loaded, admin.getsockname()[1]))
+    finally:
+        for birth in births:
+            birth.end.close()  # a worker whose channel closes ends
+        for sock in (*reserved.sockets, admin):
+            sock.close()
+
+
+def _end_at_once(*_: object) -> NoReturn:
+    sys.exit(0)

@@ -1,0 +1,131 @@
+"""A worker process: one event loop that carries traffic and does what control says over the channel.
+
+Started as `python -m proxy.run.worker FD`. Imports nothing that only control needs: its start is the proxy's start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import socket
+import sys
+from typing import Any, Final
+
+import uvloop
+
+from proxy.gateway.gateway import Gateway
+from proxy.observe import logs
+from proxy.run.channel import Channel, Kind, Rules, Start, encode
+from proxy.run.ports import bind_shared
+from proxy.tasks import spawn
+
+COUNTS_INTERVAL_S: Final = 0.25
+"""What a killed worker's counts may miss, and how late a scrape may be."""
+GC_THRESHOLD: Final = (20_000, 20, 50)
+"""The collector looks for cycles, and the hot path leaves none: the default would walk the young objects each time
+700 more of them live, so each time some hundred connections have come. A cycle that does arise goes a little later."""
+
+log = logging.getLogger("grayhound.worker")
+
+
+class Worker:
+    """What a worker does with each message from control."""
+
+    def __init__(self) -> None:
+        self._channel: Channel
+        self._gateway: Gateway | None = None
+        self._drain_timeout_s = 0.0
+        self._listening = False
+        self._told_to_drain = asyncio.Event()
+
+    async def run(self, end: socket.socket) -> None:
+        """Serve until control says `drain` or is gone, end what is under way, and return."""
+        self._channel = await Channel.open(end, self._receive, self._told_to_drain.set)
+        await self._told_to_drain.wait()
+        await self._drain()
+
+    def _receive(self, kind: Kind, payload: Any) -> None:
+        match kind:
+            case "start":
+                self._start(payload)
+            case "rules":
+                self._apply(payload)
+            case "health":
+                if self._gateway is not None:
+                    self._gateway.set_health(payload)
+            case "drain":
+                self._drain_timeout_s = payload
+                self._told_to_drain.set()
+            case _:
+                raise AssertionError(f"control does not send {kind}")
+
+    def _start(self, start: Start) -> None:
+        logs.set_up(start.settings.log_level)
+        self._drain_timeout_s = start.settings.drain_timeout_s
+        gateway = self._gateway = Gateway(start.settings)
+        gateway.apply(start.rules.generation, start.rules.rule_file)
+        gateway.set_health(start.health)
+        gc.collect()
+        gc.freeze()  # what stands now stands for good: later collections need not walk it
+        gc.set_threshold(*GC_THRESHOLD)
+        sockets = [bind_shared(address) for address in start.addresses]
+        spawn(self._listen(gateway, sockets, start.rules.generation), name="listen").add_done_callback(self._listened)
+
+    async def _listen(self, gateway: Gateway, sockets: list[socket.socket], generation: int) -> None:
+        await gateway.listen(sockets)
+        self._listening = True
+        self._channel.send(encode("applied", generation))
+        self._channel.send(encode("ready", None))
+        self._count()
+
+    def _listened(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or task.exception() is not None:  # the crash is logged; control starts another
+            self._told_to_drain.set()
+
+    def _apply(self, rules: Rules) -> None:
+        assert self._gateway is not None, "control sends `start` first"
+        try:
+            self._gateway.apply(rules.generation, rules.rule_file)
+        except Exception as error:  # checked rules cannot fail; if they do, it is our fault and traffic must go on
+            log.exception("generation %d could not be applied", rules.generation)
+            self._channel.send(encode("failed", (rules.generation, f"{type(error).__name__}: {error}")))
+        else:
+            self._channel.send(encode("applied", rules.generation))
+
+    def _count(self) -> None:
+        """Send counts at intervals, unless control is behind: deltas add up here and none is lost."""
+        assert self._gateway is not None
+        if self._channel.idle:
+            self._channel.send(encode("counts", self._gateway.counts()))
+        asyncio.get_running_loop().call_later(COUNTS_INTERVAL_S, self._count)
+
+    async def _drain(self) -> None:
+        gateway = self._gateway
+        if gateway is not None and self._listening:
+            gateway.drain()
+            try:
+                async with asyncio.timeout(self._drain_timeout_s):
+                    await gateway.drained()
+            except TimeoutError:
+                log.warning("cut off what was still under way after %g s", self._drain_timeout_s)
+            gateway.close()
+            self._channel.send(encode("counts", gateway.counts()))
+        self._channel.send(encode("gone", None))
+        await self._channel.close()
+
+
+def main() -> None:
+    # Control alone listens to signals and says `drain`; a supervisor that signals the whole group must not cut traffic.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    logs.set_up("info")
+    end = socket.socket(fileno=int(sys.argv[1]))
+    end.set_inheritable(False)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(Worker().run(end))
+
+
+if __name__ == "__main__":
+    main()
