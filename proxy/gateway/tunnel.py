@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 class Tunnel:
     """Joins a client's connection and an endpoint's. Counted until both have ended."""
 
-    __slots__ = ("_gateway", "_lane", "_open", "client", "upstream")
+    __slots__ = ("_gateway", "_half_closed", "_lane", "_open", "client", "upstream")
 
     def __init__(self, gateway: Gateway, lane: Lane, client: Transport, upstream: Transport) -> None:
         self._gateway = gateway
         self._lane = lane
         self._open = 2
+        self._half_closed = False
         counts = lane.counts
         self.client = _End(self, client, upstream)
         self.upstream = _End(self, upstream, client)
@@ -47,6 +48,14 @@ class Tunnel:
             counts.request_bytes += size
         else:
             counts.response_bytes += size
+
+    def half_close(self, other: Transport) -> bool:
+        """One side has said all it will: tell the other. True if that one may still have something to say."""
+        if self._half_closed or not other.can_write_eof():
+            return False
+        self._half_closed = True
+        other.write_eof()
+        return True
 
     def ended(self) -> None:
         """One of the two connections is no more."""
@@ -76,10 +85,7 @@ class _End(asyncio.Protocol):
         self._tunnel.count(self, len(data))
 
     def eof_received(self) -> bool:
-        if self._other.is_closing() or not self._other.can_write_eof():
-            return False
-        self._other.write_eof()
-        return True  # the other side may still have something to say
+        return not self._other.is_closing() and self._tunnel.half_close(self._other)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self._other.is_closing():
