@@ -1,0 +1,96 @@
+"""The JSON under /api/: what is in use, what it does, and why. The words are those of the rule file and the metrics."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, Final
+
+from aiohttp import web
+from multidict import MultiMapping
+
+from proxy.admin.asked import Pair, asked
+from proxy.admin.view import View
+from proxy.http.message import RequestHead
+from proxy.observe.series import shares_of
+from proxy.rules.explain import explain
+from proxy.rules.model import Route, RuleFile, Service
+from proxy.rules.report import to_json
+
+PARAMETERS: Final = frozenset(("url", "method", "header", "cookie", "client_ip"))
+
+
+def config(view: View) -> dict[str, Any]:
+    """The rules in use, what became of the last file read, and how far the workers are."""
+    state = asdict(view.config())
+    applied = state.pop("applied")
+    return state | {"workers": [{"worker": worker, "generation": applied[worker]} for worker in sorted(applied)]}
+
+
+def services(view: View) -> dict[str, Any]:
+    """Services, their versions and endpoints with live state, and who gets which share."""
+    rule_file = view.rule_file()
+    if rule_file is None:
+        return {"services": []}
+    return {"services": [_service(view, rule_file, service) for service in rule_file.services.values()]}
+
+
+def _service(view: View, rule_file: RuleFile, service: Service) -> dict[str, Any]:
+    in_flight = {key[1]: n for key, n in view.registry.gauge("requests_in_flight").items() if key[0] == service.name}
+    return {
+        "service": service.name,
+        "stable": service.stable,
+        "versions": [
+            {
+                "version": name,
+                "in_flight": int(in_flight.pop(name, 0)),
+                "endpoints": [_endpoint(view, service.name, name, spec.url, spec.weight) for spec in version.endpoints],
+            }
+            for name, version in service.versions.items()
+        ],
+        # No longer in the rules, but with requests under way.
+        "draining": [{"version": name, "in_flight": int(number)} for name, number in in_flight.items()],
+        "rules": [entry for route in rule_file.routes if route.service == service.name for entry in _rules(route)],
+    }
+
+
+def _endpoint(view: View, service: str, version: str, url: str, weight: float) -> dict[str, Any]:
+    state = view.registry.endpoint(service, version, url)
+    return {"url": url, "weight": weight, "up": state.up} | asdict(state)
+
+
+def _rules(route: Route) -> list[dict[str, Any]]:
+    splits = {rule.name: rule.split for rule in route.rules}
+    entries = []
+    for name, shares in shares_of(route):
+        split = splits.get(name)
+        entry: dict[str, Any] = {"route": route.name, "rule": name, "shares": shares}
+        entries.append(entry if split is None else entry | {"weights": dict(split.weights)})
+    return entries
+
+
+def explained(view: View, request: web.Request) -> dict[str, Any]:
+    """The way of one request through the rules. Raises web.HTTPBadRequest with what is wrong with the question."""
+    rule_file = view.rule_file()
+    if rule_file is None:
+        raise web.HTTPServiceUnavailable(text="no rules are loaded yet")
+    try:
+        return to_json(explain(rule_file, _asked(request.query)))
+    except ValueError as error:
+        raise web.HTTPBadRequest(text=str(error)) from None
+
+
+def _asked(query: MultiMapping[str]) -> RequestHead:
+    if unknown := set(query) - PARAMETERS:
+        raise ValueError(f"unknown parameter '{min(unknown)}'; there are {', '.join(sorted(PARAMETERS))}")
+    if not query.get("url"):
+        raise ValueError("url is missing, like /api/explain?url=http://shop.example.com/&header=foo:bar")
+    headers = [_pair(text, ":", "header", "name:value") for text in query.getall("header", [])]
+    cookies = [_pair(text, "=", "cookie", "name=value") for text in query.getall("cookie", [])]
+    return asked(query["url"], query.get("method", "GET"), headers, cookies, query.get("client_ip", "127.0.0.1"))
+
+
+def _pair(text: str, separator: str, what: str, form: str) -> Pair:
+    name, found, value = text.partition(separator)
+    if not found or not name.strip():
+        raise ValueError(f"{what} '{text}' is not {form}")
+    return name.strip(), value.strip()

@@ -1,0 +1,155 @@
+"""The admin port: is it alive, is it ready, what does it count, what is in use. Read-only."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from html import escape
+from typing import Any, Final
+
+from aiohttp import web
+
+import proxy
+from proxy.admin import api
+from proxy.admin.view import View
+from proxy.errors import StartError
+
+log = logging.getLogger("grayhound.admin")
+
+REQUEST_LINE_BYTES_MAX: Final = 16_384
+"""Room for a question to /api/explain with many headers; the rest of the API needs none."""
+GRACE_S: Final = 1.0
+"""At the end, for answers under way: scrapes are short."""
+HEADERS: Final = {
+    "Server": "grayhound",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+}
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+async def serve(view: View, host: str, port: int) -> web.AppRunner:
+    """Answer on this address (port 0: any free one, see `.addresses`) until `.cleanup()`. Raises StartError."""
+    runner = web.AppRunner(make_app(view, host), access_log=None, max_line_size=REQUEST_LINE_BYTES_MAX)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port, shutdown_timeout=GRACE_S).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise StartError(f"cannot listen on {host}:{port} (admin): {error.strerror or error}") from None
+    return runner
+
+
+def make_app(view: View, host: str) -> web.Application:
+    """host: the configured address; on loopback, requests by another name are refused."""
+    app = web.Application(middlewares=[_errors_as_json, _guard(host)])
+    app.on_response_prepare.append(_add_headers)
+    app.add_routes(
+        [
+            web.get("/", _answer(lambda _: _index(view))),
+            web.get("/healthz", _answer(lambda _: _json({"alive": True}))),
+            web.get("/readyz", _answer(lambda _: _ready(view))),
+            web.get("/metrics", _answer(lambda request: _metrics(view, request))),
+            web.get("/api/config", _answer(lambda _: _json(api.config(view)))),
+            web.get("/api/services", _answer(lambda _: _json(api.services(view)))),
+            web.get("/api/explain", _answer(lambda request: _json(api.explained(view, request)))),
+        ]
+    )
+    return app
+
+
+def _answer(make: Callable[[web.Request], web.Response]) -> Handler:
+    async def handler(request: web.Request) -> web.Response:
+        return make(request)
+
+    return handler
+
+
+@web.middleware
+async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        text = error.text if error.text and not error.text.startswith(f"{error.status}:") else error.reason
+        answer = _json({"error": text}, error.status)
+        if "Allow" in error.headers:
+            answer.headers["Allow"] = error.headers["Allow"]
+        return answer
+    except Exception:
+        log.exception("%s %s failed", request.method, request.path)
+        return _json({"error": "a mistake of the proxy's; its log says more"}, 500)
+
+
+def _guard(host: str) -> Any:
+    """Against DNS rebinding: a web page in the operator's browser can point a name of its own at 127.0.0.1 and then
+    read this port as its own origin. The Host field gives it away, since it carries that name. An address others can
+    reach is left open: probes and scrapers come by names this process cannot know."""
+    own = host.lower()
+    closed = _loopback(own)
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        asked = request.headers.get("Host")  # a browser always sends one
+        if closed and asked is not None and not _loopback(name := _without_port(asked)) and name != own:
+            raise web.HTTPForbidden(text=f"this port listens on {host} and does not answer to the name '{name}'")
+        return await handler(request)
+
+    return guard
+
+
+def _loopback(name: str) -> bool:
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
+
+
+def _without_port(field: str) -> str:
+    field = field.strip().lower()
+    if field.startswith("["):
+        return field[1:].partition("]")[0]
+    return field.partition(":")[0].rstrip(".")
+
+
+async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(HEADERS)
+
+
+def _json(body: dict[str, Any], status: int = 200) -> web.Response:
+    text = json.dumps(body, ensure_ascii=False, indent=2) + "\n"
+    return web.Response(text=text, status=status, content_type="application/json")
+
+
+def _ready(view: View) -> web.Response:
+    reasons = view.unready()
+    return _json({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
+
+
+def _metrics(view: View, request: web.Request) -> web.Response:
+    body, content_type = view.registry.render(request.headers.get("Accept", ""))
+    return web.Response(body=body, headers={"Content-Type": content_type})
+
+
+def _index(view: View) -> web.Response:
+    state, reasons = view.config(), view.unready()
+    lines = [
+        f"ready: {'yes' if not reasons else 'no: ' + '; '.join(reasons)}",
+        f"rules: generation {state.generation}, last read: {state.result or 'never'}",
+        *(f"fault: {fault}" for fault in state.faults),
+        *(f"warning: {warning}" for warning in state.warnings),
+    ]
+    explain = "/api/explain?url=http://localhost/&amp;header=foo:bar"
+    links = ["/healthz", "/readyz", "/metrics", "/api/config", "/api/services", explain]
+    body = "".join(f"<p>{escape(line)}</p>\n" for line in lines)
+    items = "".join(f'<li><a href="{link}">{link}</a></li>\n' for link in links)
+    title = f"Grayhound {proxy.__version__}"
+    page = (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
+        "<style>body { font: 16px/1.5 sans-serif; margin: 2em } p { margin: 0 }</style></head>\n"
+        f"<body><h1>{title}</h1>\n{body}<ul>\n{items}</ul></body></html>\n"
+    )
+    return web.Response(text=page, content_type="text/html")

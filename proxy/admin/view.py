@@ -1,0 +1,40 @@
+"""What the admin port is handed to show: it asks, and never reaches into the processes itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from proxy.errors import Fault
+from proxy.observe.metrics import Registry, ReloadResult
+from proxy.rules.model import RuleFile
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigState:
+    """What became of the rule file.
+
+    generation, hash: of the rules in use; 0 and empty before there are any. result, at (Unix time), faults, warnings:
+    of the last time the file was read, whether it was taken or not. applied: by worker, the generation it serves.
+    """
+
+    generation: int = 0
+    hash: str = ""
+    result: ReloadResult | None = None
+    at: float = 0.0
+    faults: tuple[Fault, ...] = ()
+    warnings: tuple[Fault, ...] = ()
+    applied: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """registry: every metric. rule_file: the rules in use, if there are any. config: as above.
+
+    unready: why the container should get no traffic, a sentence each; empty: it is ready.
+    """
+
+    registry: Registry
+    rule_file: Callable[[], RuleFile | None]
+    config: Callable[[], ConfigState]
+    unready: Callable[[], list[str]]
