@@ -33,9 +33,7 @@ class Networks:
         if isinstance(address, IPv6Address):
             address = address.ipv4_mapped or address
         version, number = address.version, int(address)
-        return any(
-            number >> drop in numbers for (kind, drop), numbers in self._by_length.items() if kind == version
-        )
+        return any(number >> drop in numbers for (kind, drop), numbers in self._by_length.items() if kind == version)
 
 
 def _plain_network(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:

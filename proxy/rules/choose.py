@@ -1,0 +1,102 @@
+"""One rule: every decision it can give, ready made, and how one of them is chosen."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable
+from typing import NamedTuple
+
+from proxy.http.message import RequestHead
+from proxy.rules import sticky
+from proxy.rules.decision import Decision
+from proxy.rules.model import Route, Rule, Service, Sticky, StickyCookie
+from proxy.rules.split import Weights, bucketer, default_salt, owners, thresholds
+
+Draw = Callable[[], float]
+"""A random number, 0 <= n < 1."""
+Issue = Callable[[], str]
+"""A fresh random id, fit for a cookie's value (RFC 6265 section 4.1.1)."""
+Choose = Callable[[RequestHead], Decision]
+Ready = dict[str, Decision]
+"""The decisions of one rule for one reason, by version."""
+
+
+class Choices(NamedTuple):
+    """only: the decision, if there can be but one. choose: how one is chosen. decisions: all there can be."""
+
+    only: Decision | None
+    choose: Choose
+    decisions: tuple[Decision, ...]
+
+
+def choices(route: Route, service: Service, rule: Rule, order: int, draw: Draw, issue: Issue) -> Choices:
+    """What a rule, the order-th of its route, decides once its match holds."""
+
+    def ready(reason: str, *versions: str) -> Ready:
+        return {
+            version: Decision(route.name, service.name, version, rule.name, reason, rule_order=order)
+            for version in versions
+        }
+
+    if rule.split is None:
+        return _fixed(ready("match", rule.version)[rule.version])
+    weights = rule.split.weights
+    versions = [version for version, weight in weights if weight > 0]
+    if rule.sticky is None:
+        drawn = ready("weight", *versions)
+        if len(drawn) == 1:
+            return _fixed(drawn[versions[0]])
+        return Choices(None, _drawn(weights, drawn, draw), tuple(drawn.values()))
+    keyed = ready("sticky", *versions)
+    by_key = _by_key(weights, service.stable, keyed, rule.sticky.salt or default_salt(service.name, route.name))
+    if rule.sticky.cookie is not None:
+        issued = _issued(rule.sticky.cookie, by_key, issue)
+        return Choices(None, _sticky(rule.sticky, by_key, issued), tuple(keyed.values()))
+    drawn = ready("weight", *versions)
+    choose = _sticky(rule.sticky, by_key, _drawn(weights, drawn, draw))
+    return Choices(None, choose, (*keyed.values(), *drawn.values()))
+
+
+def _fixed(decision: Decision) -> Choices:
+    return Choices(decision, lambda head: decision, (decision,))
+
+
+def _drawn(weights: Weights, ready: Ready, draw: Draw) -> Choose:
+    limits, versions = thresholds(weights)
+    decisions = tuple(ready[version] for version in versions)
+    if len(decisions) == 2:
+        # PERF: 0.6 of the time of a bisection.
+        limit, (below, above) = limits[0], decisions
+        return lambda head: below if draw() < limit else above
+    return lambda head: decisions[bisect_right(limits, draw())]
+
+
+def _by_key(weights: Weights, stable: str, ready: Ready, salt: str) -> Callable[[bytes], Decision]:
+    owned = owners(weights, stable)
+    ends = tuple(owner.end for owner in owned)
+    decisions = tuple(ready[owner.version] for owner in owned)
+    bucket = bucketer(salt)
+    return lambda key: decisions[bisect_right(ends, bucket(key))]
+
+
+def _sticky(how: Sticky, by_key: Callable[[bytes], Decision], without_key: Choose) -> Choose:
+    readers = sticky.key_readers(how)
+
+    def choose(head: RequestHead) -> Decision:
+        for read in readers:
+            values = read(head)
+            if values and values[0]:
+                return by_key(values[0])
+        return without_key(head)
+
+    return choose
+
+
+def _issued(cookie: StickyCookie, by_key: Callable[[bytes], Decision], issue: Issue) -> Choose:
+    write = sticky.cookie_writer(cookie)
+
+    def choose(head: RequestHead) -> Decision:
+        key = issue()
+        return by_key(key.encode()).with_cookie(write(key, head))
+
+    return choose

@@ -1,0 +1,101 @@
+"""From a rule file to a route table: whatever can be decided before the first request is decided here.
+
+One route is compiled on its own, from nothing but itself, its service and chance, so that what did not change can be
+kept.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from proxy.rules import sticky
+from proxy.rules.choose import Draw, Issue, choices
+from proxy.rules.conditions import build, needs, normal
+from proxy.rules.decision import Decide, Decision
+from proxy.rules.lookup import Entry, in_order
+from proxy.rules.model import Condition, Route, RuleFile, Service
+from proxy.rules.paths import path_test, prefixes, spellings
+from proxy.rules.table import RouteTable, by_method, by_path
+
+
+class CompiledRoute(NamedTuple):
+    """A route ready for the table: what it says, every decision it can give, the header fields it reads."""
+
+    route: Route
+    decide: Decide
+    decisions: tuple[Decision, ...]
+    needs: frozenset[bytes]
+
+
+def compile_table(rule_file: RuleFile, draw: Draw, issue: Issue) -> RouteTable:
+    """Compile a checked rule file; draw and issue bring in chance. Raises nothing on a file that parse let through."""
+    compiled = [compile_route(route, rule_file.services[route.service], draw, issue) for route in rule_file.routes]
+    decisions = [decision for route in compiled for decision in route.decisions]
+    for number, decision in enumerate(decisions):
+        decision.number = number
+    by_host: dict[str, list[CompiledRoute]] = defaultdict(list)
+    for route in compiled:
+        for host in dict.fromkeys(route.route.hosts or ("",)):
+            by_host["" if host == "*" else host].append(route)
+    hosts = {host: _paths(routes) for host, routes in by_host.items()}
+    return RouteTable(rule_file, hosts, decisions, frozenset().union(*(route.needs for route in compiled)))
+
+
+def compile_route(route: Route, service: Service, draw: Draw, issue: Issue) -> CompiledRoute:
+    """One route on its own; its decisions have no numbers yet."""
+    decisions: list[Decision] = []
+    entries: list[Entry] = []
+    conditions: list[Condition | None] = []
+    reads: set[bytes] = set()
+    for order, rule in enumerate(route.rules):
+        condition = None if rule.match is None else normal(rule.match)
+        rule_choices = choices(route, service, rule, order, draw, issue)
+        test = None if condition is None else build(condition)
+        entries.append((order, test, rule_choices.only, rule_choices.choose))
+        conditions.append(condition)
+        decisions += rule_choices.decisions
+        if condition is not None:
+            reads |= needs(condition)
+        if rule.sticky is not None:
+            reads |= sticky.needs(rule.sticky)
+    otherwise = _otherwise(route)
+    if otherwise is not None:
+        decisions.append(otherwise)
+    return CompiledRoute(route, in_order(entries, conditions, otherwise), tuple(decisions), frozenset(reads))
+
+
+def _otherwise(route: Route) -> Decision | None:
+    otherwise = route.otherwise
+    if otherwise.kind == "next":
+        return None
+    return Decision(route.name, route.service, otherwise.version, "", "default", status=otherwise.status)
+
+
+def _paths(routes: Iterable[CompiledRoute]) -> Decide:
+    """The routes of one host. Those of one path share a place; each regex is a path of its own, in file order."""
+    exact: dict[bytes, list[CompiledRoute]] = defaultdict(list)
+    below: dict[bytes, list[CompiledRoute]] = defaultdict(list)
+    regexes: list[tuple[Callable[[bytes], Any], Decide]] = []
+    for route in routes:
+        path = route.route.path
+        if path.kind == "regex":
+            regexes.append((path_test(path), _methods([route])))
+        elif path.kind == "exact":
+            for spelling in spellings(path.value):
+                exact[spelling].append(route)
+        else:
+            for spelling in prefixes(path.value):
+                below[spelling].append(route)
+    return by_path(
+        {path: _methods(sharing) for path, sharing in exact.items()},
+        {path: _methods(sharing) for path, sharing in below.items()},
+        regexes,
+    )
+
+
+def _methods(routes: Iterable[CompiledRoute]) -> Decide:
+    """Routes of one path: those that name methods first, then in file order."""
+    ordered = sorted(routes, key=lambda route: not route.route.methods)
+    return by_method((frozenset(name.encode() for name in item.route.methods), item.decide) for item in ordered)

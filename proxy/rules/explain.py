@@ -1,0 +1,268 @@
+"""How the rules come to a decision, in words: every route, every rule, and why not.
+
+Reads the rule file itself, not the compiled table; only single tests and the split are shared with it. Plain data, so
+that the command line, the admin port and tests show the same; `proxy.rules.report` puts it into words and JSON.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from proxy.http.message import RequestHead
+from proxy.rules import sticky
+from proxy.rules.conditions import build
+from proxy.rules.describe import shown, wanted, wanted_path
+from proxy.rules.model import (
+    AllOf,
+    AnyOf,
+    ClientTest,
+    Condition,
+    FieldTest,
+    MethodTest,
+    Not,
+    PathTest,
+    Route,
+    Rule,
+    RuleFile,
+    Service,
+)
+from proxy.rules.paths import path_test, prefixes
+from proxy.rules.split import bucketer, default_salt, owner_of, owners, shares
+from proxy.rules.values import reader
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Whether something holds, why, and the parts it is made of. None: not reached."""
+
+    holds: bool | None
+    text: str
+    parts: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A version of a split: its part of the traffic, 0 to 1, and its buckets, start <= bucket < end."""
+
+    version: str
+    share: float
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """How a split chose. key: what the person was known by, like `cookie uid`; empty: nothing.
+
+    bucket: -1 without a key. version: empty if it is drawn at random. issues: the cookie that is given to the client.
+    """
+
+    key: str
+    value: str
+    salt: str
+    bucket: int
+    version: str
+    shares: tuple[Share, ...]
+    issues: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleTrace:
+    """One rule. choice: set if the rule was taken and has a split."""
+
+    name: str
+    match: Finding
+    choice: Choice | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTrace:
+    """One route. outcome: what became of the request here, in words."""
+
+    name: str
+    service: str
+    host: Finding
+    path: Finding
+    method: Finding
+    rules: tuple[RuleTrace, ...]
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What was asked, the routes in the order they were considered, those that do not fit last, and the decision.
+
+    route: empty if no route takes the request (404). version: empty if it is drawn at random, or none.
+    Otherwise the words of Decision.
+    """
+
+    method: str
+    host: str
+    path: str
+    client: str
+    routes: tuple[RouteTrace, ...]
+    route: str = ""
+    service: str = ""
+    version: str = ""
+    rule: str = ""
+    reason: str = ""
+    status: int = 404
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """The end of a trace."""
+
+    service: str
+    version: str
+    rule: str
+    reason: str
+    status: int = 0
+
+
+def explain(rule_file: RuleFile, head: RequestHead) -> Trace:
+    """Follow one request through a rule file."""
+    scoped = []
+    for order, route in enumerate(rule_file.routes):
+        host, host_rank = _host(route, head)
+        path, path_rank = _path(route, head, order)
+        unfit = not (host.holds and path.holds)
+        scoped.append((unfit, (0,) if unfit else (*host_rank, *path_rank, not route.methods), order, host, path, route))
+    decided: _Decided | None = None
+    traces: list[RouteTrace] = []
+    taken = ""
+    for unfit, _, _, host, path, route in sorted(scoped, key=lambda item: item[:3]):
+        if unfit or decided is not None:
+            method = Finding(None, "not reached")
+            outcome = "does not fit" if unfit else "not reached"
+            traces.append(RouteTrace(route.name, route.service, host, path, method, (), outcome))
+            continue
+        trace, decided = _route(route, rule_file.services[route.service], host, path, head)
+        traces.append(trace)
+        taken = route.name
+    asked = Trace(shown(head.method), shown(head.host), shown(head.path), head.client, tuple(traces))
+    if decided is None:
+        return asked
+    return replace(
+        asked,
+        route=taken,
+        service=decided.service,
+        version=decided.version,
+        rule=decided.rule,
+        reason=decided.reason,
+        status=decided.status,
+    )
+
+
+def _host(route: Route, head: RequestHead) -> tuple[Finding, tuple[int, int]]:
+    """Whether the host fits, and how well: exact, then the longest wildcard, then none."""
+    host = head.host.decode("utf-8", "replace")
+    if host in route.hosts:
+        return Finding(True, f"host is {host}"), (0, 0)
+    fitting = [name for name in route.hosts if name[:1] == "*" and _wildcard(name, host)]
+    best = max(fitting, key=len, default=None)
+    if best is not None and best != "*":
+        return Finding(True, f"host {host} fits {best}"), (1, -best.count("."))
+    if best == "*" or not route.hosts:
+        return Finding(True, "every host"), (2, 0)
+    return Finding(False, f"host is {host or 'absent'}, wanted {' or '.join(route.hosts)}"), (3, 0)
+
+
+def _wildcard(name: str, host: str) -> bool:
+    return name == "*" or (host.endswith(name[1:]) and len(host) > len(name) - 1 and host[:1] != ".")
+
+
+def _path(route: Route, head: RequestHead, order: int) -> tuple[Finding, tuple[int, int]]:
+    """Whether the path fits, and how well: exact, then the longest prefix, then regexes in file order."""
+    match = route.path
+    holds = bool(path_test(match)(head.path))
+    text = f"path {shown(head.path)} {'fits' if holds else 'does not fit'} {wanted_path(match)}"
+    if match.kind == "prefix":
+        return Finding(holds, text), (1, -prefixes(match.value)[0].count(b"/"))
+    return Finding(holds, text), (0, 0) if match.kind == "exact" else (2, order)
+
+
+def _route(
+    route: Route, service: Service, host: Finding, path: Finding, head: RequestHead
+) -> tuple[RouteTrace, _Decided | None]:
+    method, fits = shown(head.method), not route.methods or head.method.decode("latin-1") in route.methods
+    asked = Finding(fits, "every method" if not route.methods else f"method is {method}")
+    if not fits:
+        asked = Finding(False, f"method is {method}, wanted {' or '.join(route.methods)}")
+        return RouteTrace(route.name, service.name, host, path, asked, (), "passed on: method"), None
+    decided: _Decided | None = None
+    rules: list[RuleTrace] = []
+    for rule in route.rules:
+        if decided is not None:
+            rules.append(RuleTrace(rule.name, Finding(None, "not reached")))
+            continue
+        found = Finding(True, "takes every request") if rule.match is None else find(rule.match, head)
+        choice = _choose(rule, route, service, head) if found.holds and rule.split is not None else None
+        rules.append(RuleTrace(rule.name, found, choice))
+        if found.holds:
+            version = rule.version if choice is None else choice.version
+            keyed = choice is not None and (choice.key or choice.issues)
+            reason = "match" if choice is None else "sticky" if keyed else "weight"
+            decided = _Decided(service.name, version, rule.name, reason)
+    outcome = "" if decided is None else f"rule {decided.rule}"
+    if decided is None:
+        otherwise = route.otherwise
+        if otherwise.kind == "next":
+            return RouteTrace(route.name, service.name, host, path, asked, tuple(rules), "passed on: otherwise"), None
+        decided = _Decided(service.name, otherwise.version, "", "default", otherwise.status)
+        outcome = f"otherwise: {otherwise.version or otherwise.status}"
+    return RouteTrace(route.name, service.name, host, path, asked, tuple(rules), outcome), decided
+
+
+def find(condition: Condition, head: RequestHead) -> Finding:
+    """Whether a condition holds, and why; every part is looked at."""
+    if isinstance(condition, AllOf | AnyOf):
+        parts = tuple(find(part, head) for part in condition.conditions)
+        every = isinstance(condition, AllOf)
+        verdicts = [bool(part.holds) for part in parts]
+        return Finding(all(verdicts) if every else any(verdicts), "all of" if every else "any of", parts)
+    if isinstance(condition, Not):
+        part = find(condition.condition, head)
+        return Finding(not part.holds, "not", (part,))
+    holds = bool(build(condition)(head))
+    return Finding(
+        holds, _words(condition, head) if holds else f"{_words(condition, head)}, wanted {wanted(condition)}"
+    )
+
+
+def _words(condition: FieldTest | MethodTest | PathTest | ClientTest, head: RequestHead) -> str:
+    """What the request says on what a condition asks."""
+    if isinstance(condition, FieldTest):
+        values = reader(condition.where, condition.name)(head)
+        name = f"{condition.where} {condition.name}"
+        values = values[:-1] if condition.where == "header" and len(values) > 1 else values
+        return f"{name} is {' and '.join(map(shown_quoted, values))}" if values else f"{name}: absent"
+    if isinstance(condition, MethodTest):
+        return f"method is {shown(head.method)}"
+    if isinstance(condition, PathTest):
+        return f"path is {shown(head.path)}"
+    return f"client is {head.client or 'unknown'}"
+
+
+def shown_quoted(value: bytes) -> str:
+    """A value, cut and in quotes."""
+    return f"'{shown(value)}'"
+
+
+def _choose(rule: Rule, route: Route, service: Service, head: RequestHead) -> Choice:
+    assert rule.split is not None
+    owned = owners(rule.split.weights, service.stable)
+    parts = shares(rule.split.weights)
+    listed = tuple(Share(owner.version, parts[owner.version], owner.start, owner.end) for owner in owned)
+    only = owned[0].version if len(owned) == 1 else ""
+    if rule.sticky is None:
+        return Choice("", "", "", -1, only, listed)
+    salt = rule.sticky.salt or default_salt(service.name, route.name)
+    for key, read in zip(sticky.keys(rule.sticky), sticky.key_readers(rule.sticky), strict=True):
+        values = read(head)
+        if values and values[0]:
+            bucket = bucketer(salt)(values[0])
+            name = f"{key.where} {key.name}".rstrip()
+            return Choice(name, shown(values[0]), salt, bucket, owner_of(bucket, owned), listed)
+    issues = "" if rule.sticky.cookie is None else rule.sticky.cookie.name
+    return Choice("", "", salt, -1, only, listed, issues)
