@@ -106,6 +106,8 @@ def _print_case(case: Case, bench: Bench) -> None:
     if direct := bench.direct.get(case.name):
         rate = direct.requests / direct.seconds
         print(f"(no proxy: {rate:,.0f} req/s, p50 {direct.p50_ms:.2f} ms, p99 {direct.p99_ms:.2f} ms)")
+    if without := [peer.name for peer in bench.plan.peers if not case.features <= peer.features]:
+        print(f"(cannot do it: {', '.join(without)})")
     if samples:
         order = sorted({sample.peer for sample in samples}, key=list(PEERS).index)
         print(report.table(report.summarize(samples, order), order[0]), flush=True)

@@ -39,7 +39,6 @@ def command(program: str, site: Site) -> list[str]:
     return [
         *[program, "-m", "proxy", "serve", str(rules), "--workers", "1"],
         *["--listen", f"127.0.0.1:{site.port}", "--admin", f"127.0.0.1:{site.admin_port}"],
-        *["--access-log", str(site.access_log or "off")],
     ]
 
 
@@ -55,5 +54,11 @@ def version(program: str) -> str:
 
 
 PEER = Peer(
-    "grayhound", "pip install -e .", find, version, command, ready=lambda site: answers_200(site.admin_port, "/readyz")
+    "grayhound",
+    "pip install -e .",
+    find,
+    version,
+    command,
+    ready=lambda site: answers_200(site.admin_port, "/readyz"),
+    features=frozenset(),  # no access log yet
 )
