@@ -1,6 +1,6 @@
 """How a worker process comes about: exec'ed, with one end of a socketpair.
 
-Exec'ed and not forked: a fork would carry along control's threads, locks and loop, and libraries that workers never need.
+Exec'ed and not forked: a fork would carry along control's threads, locks and loop, and what workers never import.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from proxy.errors import StartError
@@ -28,16 +29,18 @@ class Reserved:
 def reserve(listen: tuple[Address, ...]) -> Reserved:
     """Find every address free and hold it. Raises StartError with one line."""
     addresses: list[Bound] = []
-    sockets: list[socket.socket] = []
-    for address in listen:
-        chosen = address[1]  # port 0: the first numeric address of a name chooses for all of them
-        for family, host, port in _resolve(address):
-            if (family, host, chosen) in addresses:
-                raise StartError(f"--listen {show((host, chosen))} stands there twice")
-            with _bind((family, host, port or chosen), reuse_port=False) as first:
-                chosen = first.getsockname()[1]
-            addresses.append((family, host, chosen))
-            sockets.append(_bind(addresses[-1], reuse_port=True))
+    with ExitStack() as held:
+        sockets: list[socket.socket] = []
+        for address in listen:
+            chosen = address[1]  # port 0: the first numeric address of a name chooses for all of them
+            for family, host, port in _resolve(address):
+                if (family, host, chosen) in addresses:
+                    raise StartError(f"--listen {show((host, chosen))} stands there twice")
+                with _bind((family, host, port or chosen), reuse_port=False) as first:
+                    chosen = first.getsockname()[1]
+                addresses.append((family, host, chosen))
+                sockets.append(held.enter_context(_bind(addresses[-1], reuse_port=True)))
+        held.pop_all()
     return Reserved(tuple(addresses), tuple(sockets))
 
 

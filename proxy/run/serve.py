@@ -11,8 +11,6 @@ import sys
 import time
 from typing import NoReturn
 
-import uvloop
-
 from proxy.errors import StartError
 from proxy.observe import logs
 from proxy.run.birth import give_birth
@@ -40,8 +38,8 @@ def serve(settings: Settings) -> int:
 
         loaded = load(content)
         control = Control(settings, source, reserved.addresses, loaded, began)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(control.run(births, content, loaded, admin.getsockname()[1]))
+        # Not uvloop: it keeps SIGCHLD to itself, control must hear of every child, and has little to do otherwise.
+        return asyncio.run(control.run(births, content, loaded, admin.getsockname()[1]))
     finally:
         for birth in births:
             birth.end.close()  # a worker whose channel closes ends
