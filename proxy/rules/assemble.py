@@ -1,0 +1,71 @@
+"""What was read of a rule file -> its model: defaults and names filled in, a route's settings laid over its service's.
+
+What could not be read is absent, and takes its default: the faults are noted already, and the checks that follow can
+still judge the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from proxy.rules.expect import Expectation, Trial, TrialRequest
+from proxy.rules.model import Otherwise, Retry, Route, Rule, RuleFile, Service, Timeouts, Version
+from proxy.rules.nodes import path_text
+
+Raw = dict[str, Any]
+
+
+def rule_file(raw: Raw) -> RuleFile:
+    """The whole model."""
+    services = {name: _service(name, service or {}) for name, service in raw.get("services", {}).items()}
+    routes = tuple(_route(number, route, services) for number, route in enumerate(raw.get("routes", ()), 1))
+    return RuleFile(services, routes, tuple(_trial(*trial) for trial in raw.get("tests", ())))
+
+
+def _service(name: str, raw: Raw) -> Service:
+    health = raw.pop("health", {})
+    versions = {
+        version: Version(version, (read or {}).get("endpoints", ()))
+        for version, read in raw.pop("versions", {}).items()
+    }
+    stable = raw.pop("stable", next(iter(versions), ""))
+    timeouts = replace(Timeouts(), **raw.pop("timeouts", {}))
+    retry = _retry(Retry(), raw.pop("retry", {}))
+    return Service(name, stable, versions, timeouts=timeouts, retry=retry, **health, **raw)
+
+
+def _retry(base: Retry, raw: Raw) -> Retry:
+    on = raw.pop("on", None)
+    if on is not None:
+        raw["causes"] = tuple(cause for cause in dict.fromkeys(on) if isinstance(cause, str))
+        raw["statuses"] = tuple(status for status in dict.fromkeys(on) if isinstance(status, int))
+    return replace(base, **raw)
+
+
+def _route(number: int, raw: Raw, services: dict[str, Service]) -> Route:
+    name = raw.pop("name", f"route-{number}")
+    service_name = raw.pop("service", "")
+    service = services.get(service_name)
+    otherwise = raw.pop("otherwise", Otherwise("version"))
+    if otherwise.kind == "version" and not otherwise.version and service is not None:
+        otherwise = Otherwise("version", service.stable)
+    rules = tuple(_rule(place, rule, f"{service_name}/{name}") for place, rule in enumerate(raw.pop("rules", ()), 1))
+    if "timeouts" in raw:
+        raw["timeouts"] = replace(service.timeouts if service else Timeouts(), **raw["timeouts"])
+    if "retry" in raw:
+        raw["retry"] = _retry(service.retry if service else Retry(), raw["retry"])
+    return Route(name, service_name, otherwise, rules=rules, **raw)
+
+
+def _rule(number: int, raw: Raw, salt: str) -> Rule:
+    sticky = raw.get("sticky")
+    if sticky is not None and not sticky.salt:
+        raw["sticky"] = replace(sticky, salt=salt)
+    return Rule(raw.pop("name", f"rule-{number}"), **raw)
+
+
+def _trial(raw: Raw | None, line: int, column: int, path: tuple[str | int, ...]) -> Trial:
+    raw = raw or {}
+    request, expect = raw.get("request", TrialRequest()), raw.get("expect", Expectation())
+    return Trial(request, expect, line, column, path_text(path))

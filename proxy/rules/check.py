@@ -1,0 +1,188 @@
+"""What the parts of a rule file say of each other: names that must exist, names that must differ, sums and pairs.
+
+Judges the model alone; what one text may be is judged where it is read (units.py). A part that could not be read is
+absent from the model, and nothing is said of it here a second time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from proxy.rules.expect import Expectation, Trial
+from proxy.rules.model import (
+    AllOf,
+    AnyOf,
+    Condition,
+    FieldTest,
+    Not,
+    NotTest,
+    Route,
+    Rule,
+    RuleFile,
+    Service,
+    Sticky,
+    TextTest,
+    ValueTest,
+    Version,
+)
+from proxy.rules.nodes import Path
+from proxy.rules.shapes import near
+
+Finding = tuple[Path, str]
+"""Where in the file, and what is wrong there."""
+
+NAMES_LISTED_MAX: Final = 10
+"""Names that a message lists before it says how many more there are."""
+
+
+def check(rule_file: RuleFile) -> Iterator[Finding]:
+    """Every fault between the parts of a rule file."""
+    for name, service in rule_file.services.items():
+        yield from _check_service(service, ("services", name))
+    yield from _duplicates([route.name for route in rule_file.routes], ("routes",), "route")
+    for number, route in enumerate(rule_file.routes):
+        yield from _check_route(route, rule_file.services, ("routes", number))
+    names = _Names(rule_file)
+    for number, trial in enumerate(rule_file.tests):
+        yield from _check_trial(trial, names, ("tests", number))
+
+
+# --- Services ------------------------------------------------------------------------------------------------------
+
+
+def _check_service(service: Service, at: Path) -> Iterator[Finding]:
+    yield from _known_version(service.stable, service, (*at, "stable"))
+    for version in service.versions.values():
+        yield from _check_version(version, (*at, "versions", version.name, "endpoints"))
+    if service.active is not None and service.active.timeout > service.active.interval:
+        yield (*at, "health", "active", "timeout"), "longer than `interval`: checks of one endpoint would overlap"
+
+
+def _check_version(version: Version, at: Path) -> Iterator[Finding]:
+    seen: dict[str, int] = {}
+    for number, endpoint in enumerate(version.endpoints):
+        first = seen.setdefault(endpoint.url, number)
+        if first != number:
+            yield (*at, number), f"{endpoint.url} stands here twice; give it a `weight` instead"
+    if version.endpoints and not any(endpoint.weight for endpoint in version.endpoints):
+        yield at, "every endpoint has weight 0: none would get a request"
+
+
+# --- Routes --------------------------------------------------------------------------------------------------------
+
+
+def _check_route(route: Route, services: Mapping[str, Service], at: Path) -> Iterator[Finding]:
+    service = services.get(route.service)
+    if service is None and route.service and services:
+        yield (*at, "service"), f"unknown service '{route.service}'{_known(route.service, services, 'there are')}"
+    yield from _duplicates([rule.name for rule in route.rules], (*at, "rules"), "rule")
+    for number, rule in enumerate(route.rules):
+        yield from _check_rule(rule, service, (*at, "rules", number))
+    if route.otherwise.kind == "version":
+        yield from _known_version(route.otherwise.version, service, (*at, "otherwise"))
+
+
+def _check_rule(rule: Rule, service: Service | None, at: Path) -> Iterator[Finding]:
+    if rule.match is not None:
+        yield from _check_condition(rule.match, (*at, "match"))
+    if bool(rule.version) == (rule.split is not None):
+        what = "both `version` and `split`" if rule.version else "neither `version` nor `split`"
+        yield at, f"rule '{rule.name}' has {what}; it takes one of them"
+    yield from _known_version(rule.version, service, (*at, "version"))
+    if rule.split is not None:
+        for name, _ in rule.split.weights:
+            yield from _known_version(name, service, (*at, "split"))
+        if not any(weight > 0 for _, weight in rule.split.weights):
+            yield (*at, "split"), "every weight is 0: the sum must be greater than 0"
+    if rule.sticky is not None:
+        if rule.version:
+            yield (*at, "sticky"), "`sticky` stands beside a `split`; one version is sticky by itself"
+        yield from _check_sticky(rule.sticky, (*at, "sticky"))
+
+
+def _check_sticky(sticky: Sticky, at: Path) -> Iterator[Finding]:
+    if not sticky.by and sticky.cookie is None:
+        yield at, "nothing to know a person by; add `by:` or `cookie:`"
+    if sticky.cookie is not None and sticky.cookie.same_site == "none" and not sticky.cookie.secure:
+        yield (*at, "cookie", "same_site"), "browsers refuse `same_site: none` without `secure: true`"
+
+
+def _check_condition(condition: Condition, at: Path) -> Iterator[Finding]:
+    if isinstance(condition, AllOf | AnyOf):
+        for part in condition.conditions:
+            yield from _check_condition(part, at)
+    elif isinstance(condition, Not):
+        yield from _check_condition(condition.condition, at)
+    elif isinstance(condition, FieldTest):
+        yield from _check_values(condition, condition.test, at)
+
+
+def _check_values(field: FieldTest, test: ValueTest, at: Path) -> Iterator[Finding]:
+    """Texts that no such value can be, whatever a client sends."""
+    if isinstance(test, NotTest):
+        yield from _check_values(field, test.test, at)
+    elif isinstance(test, TextTest) and test.kind != "regex" and field.where != "query":
+        for text in test.values:
+            if any(character in text for character in "\r\n\0"):
+                yield at, f"{field.where} '{field.name}' never holds a line break or NUL, as {text!r} does"
+            elif test.kind == "in" and text != text.strip(" \t"):
+                yield at, f"{field.where} '{field.name}' is compared without spaces at its ends, which {text!r} has"
+            elif field.where == "cookie" and ";" in text:
+                yield at, f"cookie '{field.name}' never holds a ';', as {text!r} does"
+
+
+# --- The file's own tests ------------------------------------------------------------------------------------------
+
+
+class _Names:
+    """Every name that a test may expect; gathered once, as there may be many tests."""
+
+    def __init__(self, rule_file: RuleFile) -> None:
+        self.services = rule_file.services
+        self.versions = {version for service in rule_file.services.values() for version in service.versions}
+        self.routes = {route.name: {rule.name for rule in route.rules} for route in rule_file.routes}
+        self.rules = {rule.name for route in rule_file.routes for rule in route.rules}
+
+
+def _check_trial(trial: Trial, names: _Names, at: Path) -> Iterator[Finding]:
+    expect = trial.expect
+    if expect == Expectation():
+        yield (*at, "expect"), "a test expects at least one of service, version, route, rule, reason, status"
+    service = names.services.get(expect.service or "")
+    known: dict[str, Iterable[str]] = {
+        "service": names.services,
+        "version": service.versions if service is not None else names.versions,
+        "route": names.routes,
+        "rule": names.routes.get(expect.route or "", names.rules),
+    }
+    for key, words in known.items():
+        word = getattr(expect, key)
+        if word and words and word not in words:
+            yield (*at, "expect", key), f"unknown {key} '{word}'{_known(word, words, 'there are')}"
+
+
+# --- Names ---------------------------------------------------------------------------------------------------------
+
+
+def _known_version(name: str, service: Service | None, at: Path) -> Iterator[Finding]:
+    if name and service is not None and service.versions and name not in service.versions:
+        yield at, f"unknown version '{name}' of service '{service.name}'; it has {_listed(service.versions)}"
+
+
+def _duplicates(names: list[str], at: Path, what: str) -> Iterator[Finding]:
+    seen: dict[str, int] = {}
+    for number, name in enumerate(names):
+        first = seen.setdefault(name, number)
+        if first != number:
+            yield (*at, number, "name"), f"{what} '{name}' stands here twice, first as {what}s[{first}]"
+
+
+def _known(word: str, words: Iterable[str], verb: str) -> str:
+    return near(word, words) or f"; {verb} {_listed(words)}"
+
+
+def _listed(words: Iterable[str]) -> str:
+    names = list(words)
+    more = len(names) - NAMES_LISTED_MAX
+    return ", ".join(names[:NAMES_LISTED_MAX]) + (f" and {more} more" if more > 0 else "")
