@@ -21,9 +21,11 @@ PARAMETERS: Final = frozenset(("url", "method", "header", "cookie", "client_ip")
 
 def config(view: View) -> dict[str, Any]:
     """The rules in use, what became of the last file read, and how far the workers are."""
-    state = asdict(view.config())
+    state: dict[str, Any] = asdict(view.config())
     applied = state.pop("applied")
-    return state | {"workers": [{"worker": worker, "generation": applied[worker]} for worker in sorted(applied)]}
+    state["faults"], state["warnings"] = list(state["faults"]), list(state["warnings"])
+    state["workers"] = [{"worker": worker, "generation": applied[worker]} for worker in sorted(applied)]
+    return state
 
 
 def services(view: View) -> dict[str, Any]:

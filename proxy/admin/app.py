@@ -34,10 +34,12 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 async def serve(view: View, host: str, port: int) -> web.AppRunner:
     """Answer on this address (port 0: any free one, see `.addresses`) until `.cleanup()`. Raises StartError."""
-    runner = web.AppRunner(make_app(view, host), access_log=None, max_line_size=REQUEST_LINE_BYTES_MAX)
+    runner = web.AppRunner(
+        make_app(view, host), access_log=None, max_line_size=REQUEST_LINE_BYTES_MAX, shutdown_timeout=GRACE_S
+    )
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port, shutdown_timeout=GRACE_S).start()
+        await web.TCPSite(runner, host, port).start()
     except OSError as error:
         await runner.cleanup()
         raise StartError(f"cannot listen on {host}:{port} (admin): {error.strerror or error}") from None

@@ -110,7 +110,7 @@ class EndpointState:
     """One endpoint as seen by the container.
 
     healthy: the verdict of the health check. workers: how many know it; available: how many of them send requests to
-    it; ejected: how many have ejected it for bad answers. in_flight: requests under way, over all workers.
+    it; ejected: how many have ejected it for bad answers. in_flight, connections: over all workers.
     """
 
     healthy: bool
@@ -118,6 +118,7 @@ class EndpointState:
     available: int
     ejected: int
     in_flight: int
+    connections: int
 
     @property
     def up(self) -> bool:
@@ -204,6 +205,7 @@ class Registry(Collector):
             available=sum(bool(one["available"]) for one in said),
             ejected=sum(bool(one["ejected"]) for one in said),
             in_flight=int(sum(one["in_flight"] for one in said)),
+            connections=int(sum(one["connections"] for one in said)),
         )
 
     def gauge(self, name: str) -> dict[Labels, float]:

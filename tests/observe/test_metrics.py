@@ -29,7 +29,7 @@ BOTH = rule_file(v1=V1, v2=V2)
 
 
 def said(in_flight: int = 0, *, ejected: bool = False) -> dict[str, float]:
-    return {"in_flight": in_flight, "available": not ejected, "ejected": ejected}
+    return {"in_flight": in_flight, "connections": in_flight + 1, "available": not ejected, "ejected": ejected}
 
 
 @pytest.fixture
@@ -174,7 +174,7 @@ def test_an_endpoint_is_up_while_its_check_is_well_and_every_worker_sends_there(
     registry.merge(1, Counts(endpoints={("shop", "v2", V2): said(1)}))
     registry.merge(2, Counts(endpoints={("shop", "v2", V2): said(2)}))
     state = registry.endpoint("shop", "v2", V2)
-    assert (state.up, state.workers, state.available, state.in_flight) == (True, 2, 2, 3)
+    assert (state.up, state.workers, state.available, state.in_flight, state.connections) == (True, 2, 2, 3, 5)
     registry.merge(2, Counts(endpoints={("shop", "v2", V2): said(ejected=True)}))
     assert registry.endpoint("shop", "v2", V2).ejected == 1
     assert value(registry, "endpoint_up", V2, "shop", "v2") == 0
