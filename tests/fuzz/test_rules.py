@@ -1,0 +1,383 @@
+"""The compiled rules against a naive interpreter: what a request gets is what the manual says, however it is found.
+
+The interpreter shares nothing with the engine but the bucket of a key. It reads every route and every rule of every
+request, in the words of the manual.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
+from itertools import count
+
+import re2
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxy.http.h1 import read_request_head
+from proxy.http.message import RequestHead
+from proxy.rules.compile import compile_table
+from proxy.rules.decision import Decision
+from proxy.rules.model import (
+    AllOf,
+    AnyOf,
+    ClientTest,
+    Condition,
+    EndpointSpec,
+    FieldTest,
+    MethodTest,
+    ModTest,
+    Not,
+    NotTest,
+    Otherwise,
+    PathMatch,
+    PathTest,
+    PresentTest,
+    RangeTest,
+    Route,
+    Rule,
+    RuleFile,
+    Service,
+    Split,
+    Sticky,
+    StickyCookie,
+    StickyKey,
+    TextTest,
+    ValueTest,
+    Version,
+)
+from proxy.rules.report import render_text, to_json
+from proxy.rules.split import bucketer, owner_of, owners
+
+# --- The interpreter ----------------------------------------------------------------------------------------------
+
+
+def values_of(where: str, name: str, head: RequestHead) -> list[bytes]:
+    if where == "header":
+        values = list(head.fields.get(name.encode(), ()))
+        return [*values, b", ".join(values)] if values else []
+    if where == "cookie":
+        return [head.cookies[name.encode()]] if name.encode() in head.cookies else []
+    if where == "query":
+        return list(head.arguments.get(name.encode(), ()))
+    return [head.client.encode()] if head.client else []
+
+
+def one_holds(test: TextTest | RangeTest | ModTest, value: bytes) -> bool:
+    if not isinstance(test, TextTest):
+        if not re.fullmatch(rb"[+-]?[0-9]+", value):
+            return False
+        number = int(value)
+        return test.low <= number < test.high if isinstance(test, RangeTest) else number % test.divisor < test.below
+    if test.kind == "regex":
+        options = re2.Options()
+        options.case_sensitive = not test.ignore_case
+        return re2.compile(test.values[0].encode(), options).search(value) is not None
+    texts = [text.encode() for text in test.values]
+    if test.ignore_case:
+        value, texts = value.lower(), [text.lower() for text in texts]
+    if test.kind == "in":
+        return value in texts
+    return {"prefix": value.startswith, "suffix": value.endswith, "contains": value.__contains__}[test.kind](texts[0])
+
+
+def value_holds(test: ValueTest, values: list[bytes]) -> bool:
+    if isinstance(test, NotTest):
+        return not value_holds(test.test, values)
+    if isinstance(test, PresentTest):
+        return bool(values) == test.present
+    return any(one_holds(test, value) for value in values)
+
+
+def path_holds(match: PathMatch, path: bytes) -> bool:
+    wanted = match.value.encode()
+    if match.kind == "exact":
+        return path == wanted
+    if match.kind == "regex":
+        return re2.search(wanted, path) is not None
+    wanted = wanted.rstrip(b"/")
+    return wanted == b"" or path == wanted or path.startswith(wanted + b"/")
+
+
+def holds(condition: Condition, head: RequestHead) -> bool:
+    match condition:
+        case AllOf(conditions):
+            return all(holds(part, head) for part in conditions)
+        case AnyOf(conditions):
+            return any(holds(part, head) for part in conditions)
+        case Not(part):
+            return not holds(part, head)
+        case FieldTest(where, name, test):
+            return value_holds(test, values_of(where, name, head))
+        case MethodTest(methods):
+            return head.method.decode() in methods
+        case PathTest(path):
+            return path_holds(path, head.path)
+        case ClientTest(networks):
+            return any(ip_address(head.client) in ip_network(network) for network in networks)
+
+
+def ranks(order: int, route: Route, head: RequestHead) -> Iterator[tuple[object, ...]]:
+    """How well a route fits, once for each of its hosts that does; the least is the best."""
+    host = head.host.decode()
+    if not path_holds(route.path, head.path):
+        return
+    prefix = len([element for element in route.path.value.split("/") if element])
+    path = {"exact": (0,), "prefix": (1, -prefix), "regex": (2, order)}[route.path.kind]
+    for name in route.hosts or ("",):
+        if name == "":
+            yield (2, 0, path, not route.methods, order)
+        elif name == host:
+            yield (0, 0, path, not route.methods, order)
+        elif name.startswith("*.") and host.endswith(name[1:]) and host != name[1:]:
+            yield (1, -len(name), path, not route.methods, order)
+
+
+Answer = tuple[str, str, str, set[str], int, bool]
+"""route, rule, reason, versions it may be, status, whether a cookie is set"""
+
+
+def chosen(rule: Rule, route: Route, service: Service, head: RequestHead) -> tuple[str, set[str], bool]:
+    if rule.split is None:
+        return "match", {rule.version}, False
+    everyone = {version for version, weight in rule.split.weights if weight > 0}
+    if rule.sticky is None:
+        return "weight", everyone, False
+    cookie = rule.sticky.cookie
+    for key in (*rule.sticky.by, *([StickyKey("cookie", cookie.name)] if cookie else [])):
+        values = values_of(key.where, key.name, head)
+        if values and values[0]:
+            bucket = bucketer(rule.sticky.salt or f"{service.name}/{route.name}")(values[0])
+            return "sticky", {owner_of(bucket, owners(rule.split.weights, service.stable))}, False
+    return ("sticky" if cookie else "weight"), everyone, cookie is not None
+
+
+def interpret(rule_file: RuleFile, head: RequestHead) -> Answer | None:
+    ranked = sorted((rank, order) for order, route in enumerate(rule_file.routes) for rank in ranks(order, route, head))
+    for _, order in ranked:
+        route = rule_file.routes[order]
+        service = rule_file.services[route.service]
+        if route.methods and head.method.decode() not in route.methods:
+            continue
+        for rule in route.rules:
+            if rule.match is None or holds(rule.match, head):
+                reason, versions, cookie = chosen(rule, route, service, head)
+                return route.name, rule.name, reason, versions, 0, cookie
+        if route.otherwise.kind != "next":
+            return route.name, "", "default", {route.otherwise.version}, route.otherwise.status, False
+    return None
+
+
+# --- Rule files and requests of a small world, in which much fits -------------------------------------------------
+
+NAMES = ["a", "b"]
+VALUES = ["", "1", "2", "12", "-3", "x", "X", "xy", "é", "1, 2"]
+REGEXES = ["^x$", "^x", "x$", "x", "^(x|1)$", r"\d", "^1$|^2$", "x.", "^.$", "", r"^1, 2$"]
+HOSTS = ["a.test", "b.a.test", "c.b.a.test", "*.a.test", "*.b.a.test", "*.test"]
+PATHS = ["/", "/a", "/a/", "/a/b", "/a/b/c", "/ab"]
+METHODS = ["GET", "POST", "PUT"]
+VERSIONS = ["v1", "v2", "v3"]
+SHOP = Service("shop", "v1", {name: Version(name, (EndpointSpec("http://127.0.0.1:80"),)) for name in VERSIONS})
+
+text_tests = st.one_of(
+    st.builds(
+        TextTest, st.just("in"), st.lists(st.sampled_from(VALUES), min_size=1, max_size=3).map(tuple), st.booleans()
+    ),
+    st.builds(
+        TextTest,
+        st.sampled_from(["prefix", "suffix", "contains"]),
+        st.tuples(st.sampled_from(VALUES)),
+        st.booleans(),
+    ),
+    st.builds(TextTest, st.just("regex"), st.tuples(st.sampled_from(REGEXES)), st.booleans()),
+)
+value_tests = st.recursive(
+    st.one_of(
+        text_tests,
+        st.builds(PresentTest, st.booleans()),
+        st.builds(lambda low, more: RangeTest(low, low + more), st.integers(-4, 2), st.integers(1, 12)),
+        st.builds(ModTest, st.just(3), st.integers(1, 2)),
+    ),
+    lambda inner: st.builds(NotTest, inner),
+    max_leaves=2,
+)
+equal_tests = st.builds(
+    lambda where, name, value: FieldTest(where, name, TextTest("in", (value,))),
+    st.sampled_from(["header", "cookie", "query"]),
+    st.sampled_from(NAMES),
+    st.sampled_from(VALUES),
+)
+paths = st.builds(PathMatch, st.sampled_from(["exact", "prefix"]), st.sampled_from(PATHS)) | st.builds(
+    PathMatch, st.just("regex"), st.sampled_from(["^/a", "b$", "/"])
+)
+conditions = st.recursive(
+    st.one_of(
+        equal_tests,
+        st.builds(FieldTest, st.sampled_from(["header", "cookie", "query"]), st.sampled_from(NAMES), value_tests),
+        st.builds(MethodTest, st.lists(st.sampled_from(METHODS), min_size=1, max_size=2).map(tuple)),
+        st.builds(PathTest, paths),
+        st.builds(ClientTest, st.sampled_from([("10.0.0.0/8",), ("10.1.0.0/16", "2001:db8::/32")])),
+    ),
+    lambda inner: st.one_of(
+        st.builds(AllOf, st.lists(inner, min_size=1, max_size=3).map(tuple)),
+        st.builds(AnyOf, st.lists(inner, min_size=1, max_size=3).map(tuple)),
+        st.builds(Not, inner),
+    ),
+    max_leaves=5,
+)
+keys = st.builds(StickyKey, st.sampled_from(["header", "cookie", "query"]), st.sampled_from(NAMES)) | st.just(
+    StickyKey("client_ip")
+)
+stickies = st.builds(
+    Sticky,
+    st.lists(keys, max_size=2).map(tuple),
+    st.none() | st.just(StickyCookie("gray")),
+    st.sampled_from(["", "salt"]),
+)
+splits = (
+    st.lists(st.integers(0, 3), min_size=3, max_size=3)
+    .filter(any)
+    .map(lambda weights: Split(tuple(zip(VERSIONS, map(float, weights), strict=True))))
+)
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> tuple[Rule, ...]:
+    """Up to eight rules, often of one name, so that they are found by look-ups too."""
+    made = []
+    some = draw(st.sampled_from([conditions, equal_tests, conditions | equal_tests]))
+    for n in range(draw(st.integers(0, 8))):
+        match = draw(st.none() | some if draw(st.integers(0, 5)) == 0 else some)
+        if draw(st.booleans()):
+            made.append(Rule(f"rule-{n}", match, version=draw(st.sampled_from(VERSIONS))))
+        else:
+            made.append(Rule(f"rule-{n}", match, split=draw(splits), sticky=draw(st.none() | stickies)))
+    return tuple(made)
+
+
+@st.composite
+def rule_files(draw: st.DrawFn) -> RuleFile:
+    service = replace(SHOP, stable=draw(st.sampled_from(VERSIONS)))
+    otherwise = st.sampled_from([Otherwise("version", "v1"), Otherwise("next"), Otherwise("status", status=404)])
+    routes = [
+        Route(
+            f"route-{n}",
+            "shop",
+            draw(otherwise),
+            hosts=tuple(draw(st.lists(st.sampled_from(HOSTS), max_size=2, unique=True))),
+            path=draw(paths),
+            methods=tuple(draw(st.lists(st.sampled_from(METHODS), max_size=1))),
+            rules=draw(rules()),
+        )
+        for n in range(draw(st.integers(0, 5)))
+    ]
+    return RuleFile({"shop": service}, tuple(routes))
+
+
+fields = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(VALUES)), max_size=3)
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> bytes:
+    query = "&".join(f"{name}={value.replace(' ', '+')}" for name, value in draw(fields) if value.isascii())
+    cookies = "; ".join(f"{name}={value}" for name, value in draw(fields) if "," not in value)
+    lines = [f"{name}: {value}" for name, value in draw(fields)]
+    if cookies:
+        lines.append(f"Cookie: {cookies}" + draw(st.sampled_from(["", "; gray=me"])))
+    target = draw(st.sampled_from([*PATHS, "/a/../a/b", "/%61", "//"])) + ("?" + query if query else "")
+    host = draw(st.sampled_from(["a.test", "A.test:80", "b.a.test", "c.b.a.test", "test", "other"]))
+    head = [f"{draw(st.sampled_from(METHODS))} {target} HTTP/1.1", f"Host: {host}", *lines, "", ""]
+    return "\r\n".join(head).encode()
+
+
+def read(raw: bytes, client: str, needs: frozenset[bytes]) -> RequestHead:
+    head = read_request_head(raw, needs)
+    head.client = client
+    return head
+
+
+clients = st.sampled_from(["10.0.0.1", "10.1.0.1", "2001:db8::1"])
+
+
+@settings(max_examples=250, deadline=None)
+@given(
+    rule_files(), st.lists(st.tuples(requests(), clients), min_size=1, max_size=6), st.floats(0, 1, exclude_max=True)
+)
+def test_the_engine_decides_as_the_manual_says(
+    rule_file: RuleFile, asked: list[tuple[bytes, str]], draw: float
+) -> None:
+    """Same route, rule, reason, version, status and cookie; and the trace tells the same story."""
+    engine_and_manual_agree(rule_file, asked, draw)
+
+
+few = st.sampled_from(["1", "2", "1, 2"])
+one_of_few = st.builds(
+    lambda name, *values: FieldTest("header", name, TextTest("in", values)), st.sampled_from("aab"), few
+)
+looked_up = st.one_of(
+    one_of_few,
+    one_of_few,
+    st.builds(lambda *parts: AllOf(parts), one_of_few, one_of_few),
+    st.builds(lambda *parts: AnyOf(parts), one_of_few, one_of_few),
+    st.builds(lambda field, method: AllOf((MethodTest((method,)), field)), one_of_few, st.sampled_from(METHODS)),
+    st.builds(lambda method: MethodTest((method,)), st.sampled_from(METHODS)),
+)
+bare = st.builds(
+    lambda lines: "".join(["GET / HTTP/1.1\r\nHost: a\r\n", *(f"{n}: {v}\r\n" for n, v in lines), "\r\n"]).encode(),
+    st.lists(st.tuples(st.sampled_from("aab"), few), max_size=3),
+)
+
+
+@settings(max_examples=250, deadline=None)
+@given(st.lists(looked_up, min_size=3, max_size=12), st.lists(st.tuples(bare, clients), min_size=8, max_size=8))
+def test_rules_found_by_a_value_are_the_first_that_hold(
+    matches: list[Condition], asked: list[tuple[bytes, str]]
+) -> None:
+    """Many rules of few names and values in one route, so that several ask for what one request brings."""
+    split = Split((("v1", 1.0), ("v2", 1.0)))
+    made = [
+        Rule(f"rule-{n:02}", match, split=split) if n % 3 == 2 else Rule(f"rule-{n:02}", match, version="v2")
+        for n, match in enumerate(matches)
+    ]
+    route = Route("route-0", "shop", Otherwise("version", "v1"), rules=tuple(made))
+    engine_and_manual_agree(RuleFile({"shop": SHOP}, (route,)), asked, 0.5)
+
+
+def engine_and_manual_agree(rule_file: RuleFile, asked: list[tuple[bytes, str]], draw: float) -> None:
+    ids = count()
+    table = compile_table(rule_file, lambda: draw, lambda: f"id-{next(ids)}")
+    assert [decision.number for decision in table.decisions] == list(range(len(table.decisions)))
+    for raw, client in asked:
+        decision = table.match(read(raw, client, table.needs))
+        # The interpreter reads a head with every field there is: the engine must have asked for all it needs.
+        whole = read(raw, client, frozenset((b"a", b"b", b"cookie")))
+        wanted = interpret(rule_file, whole)
+        if wanted is None:
+            assert decision is None
+        else:
+            check(decision, wanted, table.decisions)
+        agrees(table.explain(whole), wanted)
+
+
+def check(decision: Decision | None, wanted: Answer, decisions: list[Decision]) -> None:
+    assert decision is not None
+    route, rule, reason, versions, status, cookie = wanted
+    assert (decision.route, decision.rule, decision.reason, decision.status) == (route, rule, reason, status)
+    assert decision.version in versions
+    assert decision.set_cookie.startswith(b"gray=id-") if cookie else decision.set_cookie == b""
+    ready = decisions[decision.number]
+    assert (ready.route, ready.rule, ready.version, ready.reason) == (route, rule, decision.version, reason)
+    assert decision.rule_order == (int(rule.removeprefix("rule-")) if rule else -1)
+
+
+def agrees(trace: object, wanted: Answer | None) -> None:
+    story = to_json(trace)  # type: ignore[arg-type]
+    assert render_text(trace)  # type: ignore[arg-type]
+    if wanted is None:
+        assert (story["route"], story["status"]) == ("", 404)
+        return
+    route, rule, reason, versions, status, _ = wanted
+    assert (story["route"], story["rule"], story["reason"], story["status"]) == (route, rule, reason, status)
+    assert {story["version"]} == (versions if len(versions) == 1 else {""})
