@@ -49,10 +49,8 @@ class Control:
         """Serve until told to end; 0, the exit code. Raises StartError."""
         self._listen_to_signals()
         await self._reloader.go_live(content, loaded)
-        self._supervisor.start(births)
+        await self._supervisor.start(births)
         self._supervisor.reap()  # those that ended before anyone listened
-        for family_host_port in self._addresses:
-            log.info("listening on %s", show(family_host_port[1:]))
         # Imported only now: aiohttp takes a quarter of a second, and the workers are carrying traffic meanwhile.
         from proxy.admin.app import serve
         from proxy.upstream.checker import Checker
@@ -103,6 +101,8 @@ class Control:
 
     async def _say_when_ready(self) -> None:
         await self._supervisor.accepted()
+        for address in self._addresses:
+            log.info("listening on %s", show(address[1:]))
         took_s = time.monotonic() - self._began
         log.info("ready: %d workers, %.2f s after the start (pid %d)", self._settings.workers, took_s, os.getpid())
 

@@ -123,11 +123,12 @@ class Supervisor:
             return f"{self.accepting} of {wanted} workers accept"
         return ""
 
-    def start(self, births: Sequence[Birth]) -> None:
-        """Take over processes already born and keep as many alive."""
-        for number, birth in enumerate(births, 1):
-            worker = self._enlist(number, birth)  # before any await, so that its death cannot be missed
-            self._keepers.append(spawn(self._keep(worker, birth), name=f"worker {number}"))
+    async def start(self, births: Sequence[Birth]) -> None:
+        """Take over processes already born and keep as many alive; returns when each has what it needs to begin."""
+        workers = [self._enlist(number, birth) for number, birth in enumerate(births, 1)]
+        for worker, birth in zip(workers, births, strict=True):
+            await self._open(worker, birth)
+            self._keepers.append(spawn(self._keep(worker), name=f"worker {worker.number}"))
         self._watch(asyncio.get_running_loop().time())
 
     def set_rules(self, rules: Rules) -> None:
@@ -191,15 +192,15 @@ class Supervisor:
                     worker.reaped.set()
 
     def _enlist(self, number: int, birth: Birth) -> Worker:
+        """Before anything is awaited, so that its death cannot be missed."""
         now = asyncio.get_running_loop().time()
         worker = self._workers[number] = Worker(number, birth.pid, now, now)
         return worker
 
-    async def _keep(self, worker: Worker, birth: Birth) -> None:
+    async def _keep(self, worker: Worker) -> None:
         """Keep alive what begins as `worker`, until the end."""
         deaths = 0
         while True:
-            await self._open(worker, birth)
             await self._bury(worker)
             if self._ending.is_set():
                 return
@@ -215,6 +216,7 @@ class Supervisor:
                     return
             birth = give_birth()
             worker = self._enlist(worker.number, birth)
+            await self._open(worker, birth)
 
     async def _open(self, worker: Worker, birth: Birth) -> None:
         """Open the channel to a new worker and give it all it needs to begin."""
