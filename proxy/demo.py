@@ -140,8 +140,9 @@ async def _start_proxy(rules: Path, proxy: str, admin: str) -> asyncio.subproces
     options = ("--listen", proxy, "--admin", admin, "--workers", "1", "--drain-timeout", "2s", "--log-level", "warning")
     environ = {name: value for name, value in os.environ.items() if not name.startswith("GRAYHOUND_")}
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "proxy", "serve", str(rules), *options),
-        env=environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},  # the same proxy that we are
+        *(sys.executable, "-P", "-m", "proxy", "serve", str(rules), *options),
+        env=environ
+        | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},  # this very proxy, whatever lies in the folder
         start_new_session=True,  # a Ctrl-C is for us alone; we then end it
     )
 

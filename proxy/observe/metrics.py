@@ -134,7 +134,7 @@ class Registry(Collector):
         self._histograms: dict[str, dict[Labels, Distribution]] = {name: {} for name in HISTOGRAMS}
         self._own: dict[str, dict[Labels, float]] = {name: {} for name in GAUGES}  # control's own gauges
         self._reported: dict[int, Counts] = {}  # by worker: its last counts, for their gauges and endpoints
-        self._declared: frozenset[tuple[str, Labels]] = frozenset()  # gauges that stand at 0 until a worker reports
+        self._declared: dict[str, dict[Labels, float]] = {}  # gauges that stand at 0 until a worker reports
         self._endpoints: tuple[Labels, ...] = ()
         self._healthy: dict[str, bool] = {}
         self._own["build_info"][proxy.__version__, platform.python_version()] = 1
@@ -150,7 +150,9 @@ class Registry(Collector):
             self._counters[name].setdefault(labels, 0)
         for name, labels in series.histograms:
             self._histograms[name].setdefault(labels, Distribution())
-        self._declared = frozenset(series.gauges)
+        self._declared = {name: {} for name in OF_VERSIONS}
+        for name, labels in series.gauges:
+            self._declared[name][labels] = 0
         self._endpoints = tuple(series.endpoints)
         self._own["version_weight"] = dict(series.weights)
         self._own["config_generation"][()] = generation
@@ -213,7 +215,7 @@ class Registry(Collector):
 
         A version that the rules no longer name stays while it has something under way: it is draining.
         """
-        declared: dict[Labels, float] = {labels: 0 for known, labels in self._declared if known == name}
+        declared = self._declared.get(name, {})
         totals = self._own[name] | declared
         for worker in self._reported.values():
             for labels, number in worker.gauge.get(name, {}).items():

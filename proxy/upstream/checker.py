@@ -133,6 +133,8 @@ class Checker:
                 return "" if good else f"status {response.status}"
         except TimeoutError:
             return f"no answer within {health.timeout:g} s"
+        except aiohttp.ClientConnectorError as error:
+            return error.os_error.strerror or str(error)
         except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a host name that IDNA refuses
             return str(error) or type(error).__name__
 
