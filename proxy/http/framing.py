@@ -81,7 +81,7 @@ class ChunkedBody:
     The bytes are not changed: who passes them on passes them as they came.
     """
 
-    __slots__ = ("_after_data", "_decode", "_in_trailers", "_left", "_line", "_trailer_bytes", "data")
+    __slots__ = ("_after_data", "_in_trailers", "_left", "_line", "_trailer_bytes", "data", "decode")
 
     def __init__(self, decode: bool = False) -> None:
         self._left = 0
@@ -89,7 +89,7 @@ class ChunkedBody:
         self._after_data = False
         self._in_trailers = False
         self._trailer_bytes = 0
-        self._decode = decode
+        self.decode = decode
         self.data: list[bytes] = []
 
     def end(self, piece: bytes) -> int:
@@ -97,7 +97,7 @@ class ChunkedBody:
 
         With decoding, the data of this piece is in `self.data` afterwards. Raises ValueError on bad chunks.
         """
-        if self._decode:
+        if self.decode:
             self.data = []
         at, size = 0, len(piece)
         while at < size:
@@ -120,7 +120,7 @@ class ChunkedBody:
     def _pass_data(self, piece: bytes, at: int, size: int) -> int:
         while True:
             take = min(self._left, size - at)
-            if self._decode:
+            if self.decode:
                 self.data.append(piece[at : at + take])
             self._left -= take
             at += take

@@ -22,9 +22,10 @@ class RequestHead:
     """The head of one request.
 
     method, target: as sent. host: lower case, without port, b"" if none. path: what routes are matched against
-    (unreserved characters decoded, dot segments resolved; rules.md, Choosing the route). query: after the `?`, as sent.
+    (unreserved characters decoded, dot segments resolved: proxy/http/paths.py). query: after the `?`, as sent.
     minor: 0 or 1, of HTTP/1.x. fields: only the names that the reader was asked for. raw: all bytes of the head,
-    with the empty line. cut: the names of fields that must not pass on. client: the client's address, without trusted proxies; scheme: b"http" or b"https".
+    with the empty line. cut: names of fields that must not pass on. client: the client's address, without trusted
+    proxies; scheme: b"http" or b"https", as the client came.
     """
 
     __slots__ = (
