@@ -1,10 +1,25 @@
-"""The supervisor's decisions; its real workers are in integration/test_life.py."""
+"""The supervisor with real worker processes, and the test in control's place."""
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+
 import pytest
 
-from proxy.run.supervisor import pause_before_start
+from proxy.observe.metrics import Registry
+from proxy.rules.model import RuleFile
+from proxy.run import supervisor as supervisor_module
+from proxy.run.birth import give_birth
+from proxy.run.channel import Rules, Start
+from proxy.run.ports import reserve
+from proxy.run.supervisor import Supervisor, pause_before_start
+from proxy.settings import Settings
+
+WAIT_S = 30.0
 
 
 @pytest.mark.parametrize(
@@ -14,3 +29,95 @@ from proxy.run.supervisor import pause_before_start
 def test_restarts_are_immediate_and_then_back_off(deaths: int, pause_s: float) -> None:
     """Three deaths in a row are made good at once; then each pause doubles, up to half a minute."""
     assert pause_before_start(deaths) == pause_s
+
+
+@pytest.fixture
+async def supervisor() -> AsyncIterator[Supervisor]:
+    """Two workers, accepting."""
+    loop = asyncio.get_running_loop()
+    reserved = reserve((("127.0.0.1", 0),))
+    settings = replace(Settings("rules.yaml"), workers=2)
+    started = Supervisor(Start(settings, reserved.addresses, Rules(1, RuleFile({}, ())), {}), Registry())
+    loop.add_signal_handler(signal.SIGCHLD, started.reap)
+    await started.start([give_birth(), give_birth()])
+    async with asyncio.timeout(WAIT_S):
+        await started.accepted()
+    yield started
+    await started.drain(1.0)
+    loop.remove_signal_handler(signal.SIGCHLD)
+    for sock in reserved.sockets:
+        sock.close()
+
+
+async def until(true: Callable[[], object]) -> None:
+    async with asyncio.timeout(WAIT_S):
+        while not true():
+            await asyncio.sleep(0.01)
+
+
+def pid_of(supervisor: Supervisor, number: int) -> int:
+    return next((worker.pid for worker in supervisor.workers if worker.number == number), 0)
+
+
+async def test_one_dead_worker_is_no_reason_to_get_no_traffic(supervisor: Supervisor) -> None:
+    """While others accept, the container stays in service; the number of the dead one lives on."""
+    first = pid_of(supervisor, 1)
+    os.kill(first, signal.SIGKILL)
+    await until(lambda: supervisor.accepting == 1)
+    assert supervisor.trouble == ""
+    async with asyncio.timeout(WAIT_S):
+        await supervisor.accepted()
+    assert pid_of(supervisor, 1) not in (0, first)
+
+
+async def test_a_crash_loop_is_said(supervisor: Supervisor) -> None:
+    """A worker that dies at each start is given a pause, and takes the container out of service until it lives."""
+    seen: set[int] = set()
+    while not supervisor.trouble:
+        pid = pid_of(supervisor, 2)
+        if pid and pid not in seen:
+            seen.add(pid)
+            os.kill(pid, signal.SIGKILL)
+        await asyncio.sleep(0.01)
+    assert supervisor.trouble == "worker 2 dies again and again; 1 of 2 workers accept"
+    assert len(seen) == supervisor_module.DEATHS_AT_ONCE + 1
+    await until(lambda: not supervisor.trouble)
+    assert supervisor.accepting == 2
+
+
+async def test_a_stuck_worker_is_replaced(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that lives and says nothing is as good as dead."""
+    monkeypatch.setattr(supervisor_module, "SILENT_MAX_S", 1.0)
+    stuck = pid_of(supervisor, 1)
+    os.kill(stuck, signal.SIGSTOP)
+    await until(lambda: pid_of(supervisor, 1) not in (0, stuck))
+
+
+async def test_every_worker_gets_each_generation_also_those_born_later(supervisor: Supervisor) -> None:
+    """`applied` waits for all; a replacement begins with the current rules."""
+    supervisor.set_rules(Rules(2, RuleFile({}, ())))
+    assert await supervisor.applied(2, WAIT_S) == []
+    assert [worker.generation for worker in supervisor.workers] == [2, 2]
+    first = pid_of(supervisor, 1)
+    os.kill(first, signal.SIGKILL)
+    await until(lambda: pid_of(supervisor, 1) not in (0, first) and supervisor.accepting == 2)
+    assert [worker.generation for worker in supervisor.workers] == [2, 2]
+
+
+async def test_rules_that_do_not_arrive_are_said(supervisor: Supervisor) -> None:
+    """A worker that does not take new rules in time is named."""
+    pid = pid_of(supervisor, 2)
+    os.kill(pid, signal.SIGSTOP)
+    supervisor.set_rules(Rules(3, RuleFile({}, ())))
+    assert await supervisor.applied(3, 0.2) == ["worker 2 has not taken it after 0.2 s"]
+    os.kill(pid, signal.SIGCONT)
+    assert await supervisor.applied(3, WAIT_S) == []
+
+
+async def test_drained_workers_are_not_replaced(supervisor: Supervisor) -> None:
+    """After a drain no worker lives, and the container is out of service from its beginning."""
+    draining = asyncio.get_running_loop().create_task(supervisor.drain(5.0))
+    await asyncio.sleep(0)
+    assert supervisor.trouble == "draining"
+    await draining
+    assert supervisor.workers == []
