@@ -140,9 +140,9 @@ class _Names:
 
     def __init__(self, rule_file: RuleFile) -> None:
         self.services = rule_file.services
-        self.versions = {version for service in rule_file.services.values() for version in service.versions}
-        self.routes = {route.name: {rule.name for rule in route.rules} for route in rule_file.routes}
-        self.rules = {rule.name for route in rule_file.routes for rule in route.rules}
+        self.versions = dict.fromkeys(name for service in rule_file.services.values() for name in service.versions)
+        self.routes = {route.name: dict.fromkeys(rule.name for rule in route.rules) for route in rule_file.routes}
+        self.rules = dict.fromkeys(rule.name for route in rule_file.routes for rule in route.rules)
 
 
 def _check_trial(trial: Trial, names: _Names, at: Path) -> Iterator[Finding]:

@@ -28,10 +28,8 @@ from proxy.rules.model import (
     ValueSource,
     ValueTest,
 )
-from proxy.rules.shapes import ByKind, Key, ListOf, MapOf, Reader, Record, Shared, Then, Unit, integer
+from proxy.rules.shapes import NUMBER_MAX, ByKind, Key, ListOf, MapOf, Reader, Record, Shared, Then, Unit, integer
 
-NUMBER_MAX: Final = 2**63 - 1
-"""Numbers of range and mod: what other systems call a 64-bit integer."""
 SCALAR_FORM: Final = {"type": ["string", "number", "boolean"]}
 
 

@@ -7,6 +7,7 @@ whoever reads it, so none of YAML 1.1's traps (`on` and `no` as booleans, octal,
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -22,6 +23,9 @@ NODES_MAX: Final = 3_000_000
 _LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _STRING_TAGS: Final = frozenset((None, "!", "tag:yaml.org,2002:str"))
 _OTHER_TAGS: Final = frozenset(f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "int", "float", "bool", "null"))
+
+# YAML 1.1 section 4.1.1. The parser looks as well, but counts in bytes. It stops at lone surrogates.
+_unprintable = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]").search
 
 Step = str | int
 Path = tuple[Step, ...]
@@ -90,9 +94,7 @@ def tree(text: str) -> Node:
     except yaml.MarkedYAMLError as error:
         raise TreeError([*builder.faults, _syntax_fault(text, error)]) from None
     except yaml.reader.ReaderError as error:
-        before = text[: error.position]
-        line, column = before.count("\n") + 1, error.position - before.rfind("\n")
-        raise TreeError([(line, column, (), f"character U+{ord(text[error.position]):04X} is not allowed")]) from None
+        raise TreeError([(1, 1, (), f"not YAML: {error.reason}")]) from None
     if builder.faults:
         raise TreeError(builder.faults)
     if builder.root is None:
@@ -241,11 +243,12 @@ class _Builder:
 
 
 def _check_text(text: str) -> None:
-    try:
-        size = len(text.encode())
-    except UnicodeEncodeError as error:
-        line = text.count("\n", 0, error.start) + 1
-        raise TreeError([(line, 1, (), "the text is not Unicode")]) from None
+    unprintable = _unprintable(text)
+    if unprintable is not None:
+        start = unprintable.start()
+        line, column = text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start)
+        raise TreeError([(line, column, (), f"character U+{ord(unprintable[0]):04X} is not allowed")])
+    size = len(text.encode())
     if size > TEXT_BYTES_MAX:
         raise TreeError([(1, 1, (), f"the file has {size:,} bytes; at most {TEXT_BYTES_MAX:,} are read")])
 

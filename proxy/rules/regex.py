@@ -82,5 +82,6 @@ def searcher(pattern: str, ignore_case: bool = False) -> Callable[[bytes], Any]:
         group.Add(pattern.encode())
         group.Compile()
     except re2.error as error:
-        raise ValueError(f"not a regex of RE2: {error}") from None
+        reason = error.args[0]  # bytes, as RE2 says it
+        raise ValueError(f"not a regex of RE2: {reason.decode() if isinstance(reason, bytes) else reason}") from None
     return group.Match  # type: ignore[no-any-return]

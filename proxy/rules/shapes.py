@@ -17,6 +17,9 @@ Schema = dict[str, Any]
 Note = tuple[int, int, Path, str]
 """Line, column, path, what is wrong."""
 
+NUMBER_MAX: Final = 2**63 - 1
+"""The greatest number anywhere: what other systems call a 64-bit integer."""
+
 _KINDS: Final = {Scalar: "a text", Items: "a list", Map: "a map"}
 
 
@@ -91,7 +94,9 @@ class Unit:
 
 def integer(low: int, high: int) -> Unit:
     """A whole number from low to high, both included."""
-    what = f"a whole number from {low} to {high}"
+    what = f"a whole number from {low} to {high}" if high < NUMBER_MAX else "a whole number"
+    if high == NUMBER_MAX and low > -NUMBER_MAX:
+        what += f" >= {low}"
 
     def parse(text: str) -> int:
         digits = text.removeprefix("-")
@@ -195,7 +200,7 @@ class MapOf:
             at.unexpected(f"a map of {self.what}")
             return None
         if not node.entries:
-            at.fault(f"expected at least one of: {self.what}")
+            at.fault(f"expected a map of {self.what}, and it is empty")
         for text, (key, value) in node.entries.items():
             try:
                 name = self.key(text)
@@ -203,7 +208,7 @@ class MapOf:
                 at.down(text, key).fault(str(error))
                 name = text
             if name in values:
-                at.down(text, key).fault(f"'{text}' stands here twice: '{name}' is the same")
+                at.down(text, key).fault(f"'{text}' is the same name as one before it")
             values[name] = self.value.read(at.down(text, value))
         return values
 
