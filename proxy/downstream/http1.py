@@ -118,8 +118,8 @@ class Connection(asyncio.Protocol):
 
     def _read_request(self, data: bytes) -> bytes:
         """Begin one exchange; what comes after its request in `data` is given back."""
-        if data[:1] == b"\r":  # RFC 9112 section 2.2: empty lines before a request are passed over
-            data = data.removeprefix(b"\r\n")
+        while data[:2] == b"\r\n":  # RFC 9112 section 2.2: empty lines before a request are passed over
+            data = data[2:]
         end = data.find(b"\r\n\r\n") + 4
         if end < 4:
             self._keep_incomplete(data)
@@ -137,7 +137,7 @@ class Connection(asyncio.Protocol):
 
     def _read_head(self, raw: bytes) -> RequestHead:
         if len(raw) > HEAD_BYTES_MAX or raw.count(b"\n") > FIELDS_MAX + 2:
-            raise BadRequest("the request's head is too large", 431)
+            raise _too_large(raw)
         head = self._home.gateway.reader.read(raw)
         if len(head.target) > TARGET_BYTES_MAX:
             raise BadRequest("the request target is too long", 414)
@@ -190,9 +190,9 @@ class Connection(asyncio.Protocol):
 
     def _keep_incomplete(self, data: bytes) -> None:
         if len(data) > HEAD_BYTES_MAX:
-            in_target = b"\r\n" not in data
-            error = ("the request target is too long", 414) if in_target else ("the request's head is too large", 431)
-            self._refuse(BadRequest(*error))
+            self._refuse(_too_large(data))
+        elif b"\n\n" in data or b"\n\r\n" in data:  # RFC 9112 section 2.2; waiting for its CR would be in vain
+            self._refuse(BadRequest("a line of the head ends without CR"))
         elif data:
             if self.deadline > self._home.clock.now + HEAD_S:
                 self.deadline = self._home.clock.now + HEAD_S
@@ -222,7 +222,7 @@ class Connection(asyncio.Protocol):
             return
         as_sent = True
         if not self._minor or length == UNTIL_CLOSE:
-            as_sent = length >= 0
+            as_sent = False  # no Transfer-Encoding to HTTP/1.0, not even of a HEAD (RFC 9112 section 6.1)
             added += self._own_framing(length)
         if self._state != _ANSWERING or self._home.gateway.draining:
             self._close = True
@@ -368,3 +368,8 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         if self.exchange is not None:
             self.exchange.response_unblocked()
+
+
+def _too_large(head: bytes) -> BadRequest:
+    in_target = head.find(b"\r\n", 0, TARGET_BYTES_MAX) < 0
+    return BadRequest("the request's target or head is too large", 414 if in_target else 431)

@@ -25,8 +25,10 @@ _NEXT_CHUNK = re.compile(rb"\r\n([0-9A-Fa-f]{1,15})\r\n").match
 _TRAILER_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[^\x00-\x08\x0a-\x1f\x7f]*\r\n").fullmatch
 _FORBIDDEN_TRAILERS = frozenset(
     (b"content-length", b"transfer-encoding", b"host", b"trailer", b"connection", b"te", b"upgrade", b"authorization",
-     b"cookie", b"set-cookie", b"content-encoding", b"content-type", b"content-range", b"expect")
+     b"cookie", b"set-cookie", b"content-encoding", b"content-type", b"content-range", b"expect", b"keep-alive",
+     b"proxy-connection", b"proxy-authorization", b"proxy-authenticate", b"forwarded", b"x-real-ip", b"x-request-id")
 )  # fmt: skip
+_FORGED_TRAILERS = (b"x-forwarded-", b"x-gray-")
 
 
 def request_length(fields: Fields, minor: int) -> int:
@@ -155,6 +157,9 @@ class ChunkedBody:
             return True
         self._trailer_bytes += len(line)
         match = _TRAILER_LINE(line)
-        if match is None or self._trailer_bytes > TRAILER_BYTES_MAX or match[1].lower() in _FORBIDDEN_TRAILERS:
+        if match is None or self._trailer_bytes > TRAILER_BYTES_MAX:
             raise ValueError("bad trailer field")
+        name = match[1].lower().replace(b"_", b"-")
+        if name in _FORBIDDEN_TRAILERS or name.startswith(_FORGED_TRAILERS):  # what a head says, no trailer may
+            raise ValueError("forbidden trailer field")
         return False

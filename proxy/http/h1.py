@@ -22,7 +22,7 @@ from proxy.http.paths import matched_path
 
 REQUEST_FIELDS: Final = frozenset(
     (b"host", b"connection", b"content-length", b"transfer-encoding", b"te", b"upgrade", b"expect", b"keep-alive",
-     b"proxy-connection", b"proxy-authorization", b"forwarded", b"x-real-ip", b"x-request-id")
+     b"proxy-connection", b"proxy-authorization", b"forwarded", b"x-request-id")
 )  # fmt: skip
 """What the house reads of a request; the rules add theirs. Fields of FORGEABLE are read as well."""
 RESPONSE_FIELDS: Final = frozenset(
@@ -33,8 +33,10 @@ HOSTS_REMEMBERED_MAX: Final = 1024
 """Host values whose checked form is remembered by a reader; a proxy serves a few hosts, a scanner sends thousands."""
 
 # What says something of the client or the version: only a trusted proxy may send it. Some servers take `_` for `-`.
-FORGEABLE: Final = rb"x[-_](?:forwarded|gray)[-_][^:]*"
-_HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%!$&'()*+,;=]*)(?::[0-9]{0,5})?").fullmatch
+FORGEABLE: Final = rb"x[-_](?:(?:forwarded|gray)[-_][^:]*|real[-_]ip)"
+_HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%!$&'()*+,;=]+)(?::[0-9]{0,5})?|").fullmatch
+_METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+ ").match
+_OTHER_VERSION = re.compile(rb"[^ \r\n]+ [^ \r\n]+ HTTP/(?!1\.[01]\r)[0-9]\.[0-9]\r\n").match
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)([^#]*)", re.IGNORECASE).fullmatch
 
 
@@ -77,13 +79,13 @@ class RequestReader:
         _check_request(raw)
         method, target, rest = raw.split(b" ", 2)
         if not rest.startswith(b"HTTP/1."):
-            raise BadRequest("only HTTP/1.0 and HTTP/1.1 are spoken here", 505)
+            raise _other_version(raw) or BadRequest("malformed request line")
         minor = rest[7] - 48
         fields = _fields(self._find(raw))
         if target[:1] == b"/":
             path, _, query = target.partition(b"?")
         else:
-            path, query, fields = _other_target(method, target, fields)
+            path, query, fields = _other_target(method, target, minor, fields)
         hosts = fields.get(b"host", ())
         if len(hosts) != 1 and (hosts or minor):
             raise BadRequest("a request has exactly one Host")
@@ -98,7 +100,7 @@ class RequestReader:
             match = _HOST(value)
             if match is None:
                 raise BadRequest("Host is not a host")
-            host = match[1].lower().removesuffix(b".")
+            host = (match[1] or b"").lower().removesuffix(b".")
             if len(self._hosts) >= HOSTS_REMEMBERED_MAX:
                 self._hosts.clear()
             self._hosts[value] = host
@@ -112,11 +114,15 @@ def _check_request(raw: bytes) -> None:
     except httptools.HttpParserUpgrade:
         pass
     except httptools.HttpParserInvalidMethodError:
-        raise BadRequest("unknown method", 501) from None
+        raise BadRequest("unknown method", 501 if _METHOD(raw) else 400) from None
     except httptools.HttpParserError as error:
-        raise BadRequest(f"malformed request: {error}") from None
+        raise _other_version(raw) or BadRequest(f"malformed request: {error}") from None
     if raw[0] in b"\r\n":
         raise BadRequest("malformed request: an empty line")
+
+
+def _other_version(raw: bytes) -> BadRequest | None:
+    return BadRequest("only HTTP/1.0 and HTTP/1.1 are spoken here", 505) if _OTHER_VERSION(raw) else None
 
 
 def read_request_head(raw: bytes, needs: frozenset[bytes] = frozenset()) -> RequestHead:
@@ -124,7 +130,7 @@ def read_request_head(raw: bytes, needs: frozenset[bytes] = frozenset()) -> Requ
     return RequestReader(needs).read(raw)
 
 
-def _other_target(method: bytes, target: bytes, fields: Fields) -> tuple[bytes, bytes, Fields]:
+def _other_target(method: bytes, target: bytes, minor: int, fields: Fields) -> tuple[bytes, bytes, Fields]:
     """Targets that do not begin with `/` (RFC 9112 section 3.2): path, query, the fields with the host that counts."""
     if method == b"CONNECT":
         raise BadRequest("CONNECT is not offered", 501)
@@ -133,9 +139,12 @@ def _other_target(method: bytes, target: bytes, fields: Fields) -> tuple[bytes, 
     match = _ABSOLUTE(target)
     if match is None or not match[1] or b"@" in match[1]:
         raise BadRequest("malformed request target")
-    if len(fields.get(b"host", ())) > 1:
+    hosts = fields.get(b"host", (b"",) if minor == 0 else ())
+    if len(hosts) != 1 or not _HOST(hosts[0]):  # RFC 9112 section 3.2: 400 even though it is overridden
         raise BadRequest("a request has exactly one Host")
     path, _, query = match[2].partition(b"?")
+    if method == b"OPTIONS" and not match[2]:
+        path = b"*"  # RFC 9112 section 3.2.4
     return path or b"/", query, {**fields, b"host": (match[1],)}
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
+from proxy.errors import BadRequest
 from proxy.http.message import Fields, RequestHead, ResponseHead
 
 # RFC 9110 section 7.6.1; the Proxy- fields speak to the proxy itself. Transfer-Encoding stays where the chunks do.
@@ -86,13 +87,17 @@ class Peer:
     def admit(self, head: RequestHead) -> None:
         """Say in `head` who the client is, how it came and what must not pass on; forget what is not believed of it.
 
-        The client is the right-most address that is no trusted proxy's.
+        The client is the right-most address that is no trusted proxy's. Raises BadRequest if Connection names more
+        fields than are looked at.
         """
         head.client = self.address
         head.scheme = self.scheme
         fields = head.fields
-        if len(fields) > 1:
+        if len(fields) > 1 or b"host" not in fields:
             head.cut = [name for name in fields if name not in _PASSES and _is_private(name, self.trusted)]
+            connection = fields.get(b"connection", _KEEP_ALIVE)
+            if connection != _KEEP_ALIVE and len(_tokens(connection)) > NOMINATED_MAX:
+                raise BadRequest("Connection names too many fields")
             if not self.trusted:
                 self._forget_forged(head)
         if self.trusted:
@@ -156,11 +161,13 @@ def forward_request(
     fields = head.fields
     raw = head.raw
     own_target = head.target[:1] == b"/" or head.target == b"*"
-    if head.cut or not own_target:
+    if head.cut or not own_target or not head.host:
         raw = _without_private_fields(head, own_target)
     if not own_target or head.minor == 0:
         raw = _own_request_line(head, raw)
     host = fields[b"host"][0] if b"host" in fields else b""
+    if head.minor == 0:
+        tail = tail.replace(b"Via: 1.1 ", b"Via: 1.0 ", 1)  # RFC 9110 section 7.6.3: the version it was received in
     parts = [raw[:-2], peer.forwarded(fields, host)]
     if not (host and own_target):
         parts.append(b"Host: %b\r\n" % (host or authority))
@@ -183,7 +190,7 @@ def _without_private_fields(head: RequestHead, own_target: bool) -> bytes:
                 cut.discard(b"connection")
         else:
             cut.update(nominated(fields))
-    if not own_target:
+    if not own_target or fields.get(b"host") == (b"",):
         cut.add(b"host")
     return _cutter(frozenset(cut)).sub(b"", raw) if cut else raw
 
@@ -191,10 +198,11 @@ def _without_private_fields(head: RequestHead, own_target: bool) -> bytes:
 def _is_private(name: bytes, trusted: bool) -> bool:
     if name in HOP_BY_HOP:
         return True
-    if name[:1] == b"x" and name[1:2] in b"-_":
-        if trusted:
-            return name == b"x-forwarded-for" or name[2:6] == b"gray" or b"_" in name
-        return name[2:12].replace(b"_", b"-") == b"forwarded-" or name[2:6] == b"gray" or name == b"x-real-ip"
+    plain = name.replace(b"_", b"-")
+    if plain.startswith(b"x-gray-"):
+        return True
+    if plain == b"x-real-ip" or plain.startswith(b"x-forwarded-"):
+        return not trusted or name == b"x-forwarded-for" or plain != name
     return name == b"forwarded" and not trusted
 
 
@@ -204,7 +212,10 @@ def _own_request_line(head: RequestHead, raw: bytes) -> bytes:
     if target[:1] != b"/" and target != b"*":
         rest = target.split(b"://", 1)[1]
         slash = min((at for at in (rest.find(b"/"), rest.find(b"?")) if at >= 0), default=len(rest))
-        target = rest[slash:] if rest[slash : slash + 1] == b"/" else b"/" + rest[slash:]
+        if head.path == b"*":
+            target = b"*"  # RFC 9112 section 3.2.4
+        else:
+            target = rest[slash:] if rest[slash : slash + 1] == b"/" else b"/" + rest[slash:]
     return b"%b %b HTTP/1.1%b" % (head.method, target, raw[raw.index(b"\r\n") :])
 
 
@@ -218,6 +229,8 @@ def forward_response(head: ResponseHead, added: bytes, *, chunked: bool = True, 
     fields = head.fields
     if fields:
         cut = {name for name in fields if name in HOP_BY_HOP}
+        if head.status == 204:
+            cut.update((b"content-length", b"transfer-encoding"))  # RFC 9110 section 8.6, RFC 9112 section 6.1
         if b"connection" in fields:
             cut.update(nominated(fields))
         if upgrade:
