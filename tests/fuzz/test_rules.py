@@ -301,7 +301,7 @@ def read(raw: bytes, client: str, needs: frozenset[bytes]) -> RequestHead:
 clients = st.sampled_from(["10.0.0.1", "10.1.0.1", "2001:db8::1"])
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     rule_files(), st.lists(st.tuples(requests(), clients), min_size=1, max_size=6), st.floats(0, 1, exclude_max=True)
 )
@@ -314,7 +314,7 @@ def test_the_engine_decides_as_the_manual_says(
 
 few = st.sampled_from(["1", "2", "1, 2"])
 one_of_few = st.builds(
-    lambda name, *values: FieldTest("header", name, TextTest("in", values)), st.sampled_from("aab"), few
+    lambda name, *values: FieldTest("header", name, TextTest("in", values)), st.sampled_from("ab"), few
 )
 looked_up = st.one_of(
     one_of_few,
@@ -330,8 +330,8 @@ bare = st.builds(
 )
 
 
-@settings(max_examples=250, deadline=None)
-@given(st.lists(looked_up, min_size=3, max_size=12), st.lists(st.tuples(bare, clients), min_size=8, max_size=8))
+@settings(max_examples=150, deadline=None)
+@given(st.lists(looked_up, min_size=3, max_size=16), st.lists(st.tuples(bare, clients), min_size=8, max_size=8))
 def test_rules_found_by_a_value_are_the_first_that_hold(
     matches: list[Condition], asked: list[tuple[bytes, str]]
 ) -> None:
