@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxy.http.h1 import RequestReader
-from proxy.observe.counters import Counters, RouteCounts, VersionCounts
+from proxy.observe.counters import Counters, DecisionCounts, VersionCounts
 from proxy.rules.compile import compile_table
 from proxy.rules.decision import Decision
 from proxy.rules.model import Retry, Route, RuleFile, Service, Timeouts
 from proxy.rules.table import RouteTable
-from proxy.upstream.endpoint import EndpointRegistry
+from proxy.upstream.endpoint import Endpoint, EndpointRegistry
 from proxy.upstream.version import Version
 
 VIA: Final = b"Via: 1.1 grayhound\r\n"
@@ -21,44 +21,51 @@ VIA: Final = b"Via: 1.1 grayhound\r\n"
 class Lane:
     """The way of a decision: the version, how to treat requests to it, where they are counted.
 
-    fallback: the lane to take when the version has no available endpoint. rescue: the one an idempotent request
-    takes once after it failed here. tail: the end of each request's head, the same for all of a lane.
+    version: None where the proxy itself answers. pick: an endpoint of it, for a request that was not tried before and
+    unless picks_by_request. judges: endpoints are judged by their answers. fallback: the lane to take when the
+    version has no available endpoint. rescue: the one an idempotent request takes once after it failed here.
+    tail: the end of each request's head, the same for all of a lane.
     """
 
     __slots__ = (
         "counts",
+        "decided",
         "fallback",
-        "labels",
+        "judges",
+        "pick",
+        "picks_by_request",
         "rescue",
         "retry",
-        "route_counts",
         "tail",
         "timeouts",
         "version",
     )
 
     def __init__(
-        self, version: Version, route: Route, service: Service, rule: str, reason: str, counters: Counters
+        self, version: Version | None, timeouts: Timeouts, retry: Retry, decided: DecisionCounts, counts: VersionCounts
     ) -> None:
         self.version = version
-        self.timeouts: Timeouts = route.timeouts or service.timeouts
-        self.retry: Retry = route.retry or service.retry
-        self.labels = (route.name, service.name, version.name, rule, reason)
-        self.route_counts: RouteCounts = counters.route(route.name, service.name, version.name)
-        self.counts: VersionCounts = counters.version(service.name, version.name)
-        self.tail = b"%bX-Gray-Version: %b\r\n\r\n" % (VIA, version.name.encode())
+        self.timeouts = timeouts
+        self.retry = retry
+        self.decided = decided
+        self.counts = counts
+        self.tail = b"%bX-Gray-Version: %b\r\n\r\n" % (VIA, version.name.encode() if version else b"")
+        self.pick: Callable[[], Endpoint | None] = version.pick if version else lambda: None
+        self.picks_by_request = version is not None and version.balanced_by_key
+        self.judges = version is not None and version.passive is not None
         self.fallback: Lane | None = None
         self.rescue: Lane | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """lanes: by Decision.number; None where the proxy itself answers."""
+    """lanes: by Decision.number. nowhere: of requests that no route takes."""
 
     generation: int
     table: RouteTable
     reader: RequestReader
-    lanes: tuple[Lane | None, ...]
+    lanes: tuple[Lane, ...]
+    nowhere: Lane
 
 
 def make_snapshot(
@@ -73,13 +80,12 @@ def make_snapshot(
     table = compile_table(rule_file, draw, issue)
     versions = _versions(rule_file, registry, draw)
     routes = {route.name: route for route in rule_file.routes}
-
-    def lane(decision: Decision) -> Lane | None:
-        if not decision.version:
-            return None
-        return _lane(decision, routes[decision.route], rule_file, versions, counters)
-
-    return Snapshot(generation, table, RequestReader(table.needs), tuple(map(lane, table.decisions)))
+    lanes = tuple(
+        _lane(decision, routes[decision.route], rule_file.services[decision.service], versions, counters)
+        for decision in table.decisions
+    )
+    nowhere = Lane(None, Timeouts(), Retry(), counters.decision("", "", "", "", ""), VersionCounts())
+    return Snapshot(generation, table, RequestReader(table.needs), lanes, nowhere)
 
 
 def _versions(
@@ -101,17 +107,20 @@ def _versions(
 def _lane(
     decision: Decision,
     route: Route,
-    rule_file: RuleFile,
+    service: Service,
     versions: dict[tuple[str, str], Version],
     counters: Counters,
 ) -> Lane:
-    service = rule_file.services[route.service]
+    timeouts, retry = route.timeouts or service.timeouts, route.retry or service.retry
 
-    def to(version: str, reason: str) -> Lane:
-        return Lane(versions[service.name, version], route, service, decision.rule, reason, counters)
+    def to(name: str, reason: str) -> Lane:
+        decided = counters.decision(route.name, service.name, name, decision.rule, reason)
+        counts = counters.version(service.name, name) if name else VersionCounts()
+        return Lane(versions.get((service.name, name)), timeouts, retry, decided, counts)
 
-    lane = to(decision.version, decision.reason)
-    last = lane
+    lane = last = to(decision.version, decision.reason)
+    if not decision.version:
+        return lane
     for version in _fallbacks(service, decision.version):
         last.fallback = to(version, "fallback")
         last = last.fallback

@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import Transport
-from typing import TYPE_CHECKING
 
-from proxy.gateway.snapshot import Lane
+from proxy.gateway.state import OpenTunnel
 from proxy.http.headers import forward_response
 from proxy.http.message import ResponseHead
-
-if TYPE_CHECKING:
-    from proxy.gateway.gateway import Gateway
+from proxy.observe.counters import VersionCounts
 
 
 class Tunnel:
-    """Joins a client's connection and an endpoint's. Counted until both have ended."""
+    """Joins a client's connection and an endpoint's. One of `tunnels`, and counted, until both have ended."""
 
-    __slots__ = ("_gateway", "_half_closed", "_lane", "_open", "client", "upstream")
+    __slots__ = ("_counts", "_half_closed", "_open", "_tunnels", "client", "upstream")
 
-    def __init__(self, gateway: Gateway, lane: Lane, client: Transport, upstream: Transport) -> None:
-        self._gateway = gateway
-        self._lane = lane
+    def __init__(
+        self, tunnels: set[OpenTunnel], counts: VersionCounts, client: Transport, upstream: Transport
+    ) -> None:
+        self._tunnels = tunnels
+        self._counts = counts
         self._open = 2
         self._half_closed = False
-        counts = lane.counts
         self.client = _End(self, client, upstream)
         self.upstream = _End(self, upstream, client)
         counts.tunnels += 1
-        gateway.tunnels.add(self)
+        tunnels.add(self)
 
     def begin(self, head: ResponseHead, from_client: bytes, from_upstream: bytes) -> None:
         """Answer the upgrade and pass on what has already come from either side."""
@@ -42,7 +40,7 @@ class Tunnel:
         upstream.resume_reading()
 
     def count(self, end: _End, size: int) -> None:
-        counts = self._lane.counts
+        counts = self._counts
         counts.dirty = True
         if end is self.client:
             counts.request_bytes += size
@@ -61,8 +59,8 @@ class Tunnel:
         """One of the two connections is no more."""
         self._open -= 1
         if not self._open:
-            self._lane.counts.tunnels -= 1
-            self._gateway.tunnels.discard(self)
+            self._counts.tunnels -= 1
+            self._tunnels.discard(self)
 
     def close(self) -> None:
         """Cut both ways."""

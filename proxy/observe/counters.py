@@ -46,6 +46,10 @@ class Histogram:
         self.buckets[bisect_left(BUCKETS, seconds)] += 1
         self.sum += seconds
 
+    def add(self, other: Histogram) -> None:
+        self.buckets = [mine + theirs for mine, theirs in zip(self.buckets, other.buckets, strict=True)]
+        self.sum += other.sum
+
     def take(self) -> tuple[list[int], float]:
         taken = self.buckets, self.sum
         self.buckets, self.sum = [0] * (len(BUCKETS) + 1), 0.0
@@ -53,7 +57,10 @@ class Histogram:
 
 
 class VersionCounts:
-    """Of one version of a service, over all routes. Lives as long as the worker, across reloads."""
+    """Of one version of a service, over all routes. Lives as long as the worker, across reloads.
+
+    dirty: something but a gauge has changed since the last report. retrying: requests on a further try.
+    """
 
     __slots__ = (
         "dirty",
@@ -78,32 +85,58 @@ class VersionCounts:
         self.errors: dict[str, int] = {}
         self.retries: dict[str, int] = {}
 
+    def failed(self, kind: str) -> None:
+        """Count an upstream error."""
+        self.dirty = True
+        self.errors[kind] = self.errors.get(kind, 0) + 1
 
-class RouteCounts:
-    """Of one version of a service on one route."""
+    def retried(self, reason: str) -> None:
+        """Count a further try."""
+        self.dirty = True
+        self.retries[reason] = self.retries.get(reason, 0) + 1
 
-    __slots__ = ("duration", "requests")
 
-    def __init__(self) -> None:
+class DecisionCounts:
+    """Of one decision: (route, service, version, rule, reason); all empty for requests that no route takes."""
+
+    __slots__ = ("_requests", "_touched", "duration", "labels")
+
+    def __init__(self, labels: Labels, touched: list[DecisionCounts]) -> None:
+        self.labels = labels
         self.duration = Histogram()
-        self.requests: dict[tuple[int, bytes], int] = {}
+        self._requests: dict[tuple[int, bytes], int] = {}
+        self._touched = touched
+
+    def finished(self, status: int, method: bytes, seconds: float) -> None:
+        """Count a request that has ended."""
+        requests = self._requests
+        if not requests:
+            self._touched.append(self)
+        key = status, method
+        requests[key] = requests.get(key, 0) + 1
+        duration = self.duration
+        duration.buckets[bisect_left(BUCKETS, seconds)] += 1
+        duration.sum += seconds
+
+    def take(self) -> dict[tuple[int, bytes], int]:
+        """Requests by status and method since the last call."""
+        requests, self._requests = self._requests, {}
+        return requests
 
 
 class Counters:
     """All a worker counts; the parts are looked up when rules are applied, and only added to on the hot path."""
 
     def __init__(self) -> None:
-        self._routes: dict[Labels, RouteCounts] = {}
+        self._decisions: dict[Labels, DecisionCounts] = {}
         self._versions: dict[Labels, VersionCounts] = {}
-        self.decisions: dict[Labels, int] = {}
-        """(route, service, version, rule, reason) to decisions since the last report."""
+        self._touched: list[DecisionCounts] = []  # decisions with requests since the last report
         self.connections: dict[str, int] = {}
         """Open client connections by listener."""
-        self.touched: list[tuple[Labels, RouteCounts]] = []
-        """Routes with requests since the last report; a request on a quiet route enters it here."""
 
-    def route(self, route: str, service: str, version: str) -> RouteCounts:
-        return self._routes.setdefault((route, service, version), RouteCounts())
+    def decision(self, *labels: str) -> DecisionCounts:
+        """Of (route, service, version, rule, reason)."""
+        return self._decisions.setdefault(labels, DecisionCounts(labels, self._touched))
 
     def version(self, service: str, version: str) -> VersionCounts:
         return self._versions.setdefault((service, version), VersionCounts())
@@ -111,23 +144,26 @@ class Counters:
     def take(self) -> Counts:
         """What happened since the last call; in flight, tunnels and connections as they are now."""
         counts = Counts()
-        self._take_routes(counts)
+        self._take_decisions(counts)
         self._take_versions(counts)
-        counts.add["decisions_total"] = dict(self.decisions)
-        self.decisions.clear()
         counts.gauge["connections_open"] = {(name,): count for name, count in self.connections.items()}
         return counts
 
-    def _take_routes(self, counts: Counts) -> None:
+    def _take_decisions(self, counts: Counts) -> None:
         requests = counts.add["requests_total"] = {}
-        durations = counts.observe["request_duration_seconds"] = {}
-        for labels, route in self.touched:
-            for (code, method), count in route.requests.items():
-                key = (*labels, str(code), METHODS.get(method, "other"))
+        decisions = counts.add["decisions_total"] = {}
+        durations: dict[Labels, Histogram] = {}
+        for decision in self._touched:
+            taken, labels = decision.take(), decision.labels
+            for (code, method), count in taken.items():
+                key = (*labels[:3], str(code), METHODS.get(method, "other"))
                 requests[key] = requests.get(key, 0) + count
-            route.requests = {}
-            durations[labels] = route.duration.take()
-        self.touched = []
+            if labels[0]:
+                decisions[labels] = sum(taken.values())
+            durations.setdefault(labels[:3], Histogram()).add(decision.duration)
+            decision.duration = Histogram()
+        self._touched.clear()
+        counts.observe["request_duration_seconds"] = {labels: total.take() for labels, total in durations.items()}
 
     def _take_versions(self, counts: Counts) -> None:
         request_bytes = counts.add["request_bytes_total"] = {}

@@ -50,7 +50,7 @@ class Version:
         self._choose = balancer(balance, [endpoint.weight for endpoint in endpoints], draw)
         self._partial: dict[tuple[str, ...], Choose] = {}
 
-    def pick(self, key: bytes, tried: Collection[Endpoint] = ()) -> Endpoint | None:
+    def pick(self, key: bytes = b"", tried: Collection[Endpoint] = ()) -> Endpoint | None:
         """An available endpoint that has not been tried, or None. key: what `hash` hashes."""
         endpoint = self._only or self.endpoints[self._choose(self.endpoints, key)]
         if endpoint.available and endpoint.weight and endpoint not in tried:
