@@ -12,6 +12,7 @@ import logging
 import random
 import re
 import socket
+import struct
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -113,6 +114,7 @@ class Upstream:
         self.unfinished: list[bytes] = []
         self.accepted = 0
         self.open: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self.url = ""
         self._server: asyncio.Server | None = None
 
@@ -127,8 +129,8 @@ class Upstream:
         """Take no more connections and end those that are open."""
         if self._server is not None:
             self._server.close()
-        for writer in tuple(self.open):
-            writer.transport.abort()
+        for task in tuple(self._tasks):
+            task.cancel()
         await until(lambda: not self.open, "the upstream's connections end")
 
     async def hang_up(self) -> None:
@@ -140,6 +142,9 @@ class Upstream:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
         self.open.add(writer)
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
         try:
             while await self._converse(reader, writer):
                 pass
@@ -148,9 +153,8 @@ class Upstream:
                 self.unfinished.append(partial)
         finally:
             writer.close()
-            with suppress(ConnectionError):
-                await writer.wait_closed()
             self.open.discard(writer)
+            self._tasks.discard(task)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -172,10 +176,18 @@ class Upstream:
             writer.write(piece)
             await rounds()
         if answer.reset:
-            with suppress(ConnectionError):
-                await writer.drain()
-            writer.transport.abort()
+            reset(writer)
+        elif answer.early and not answer.close:
+            while await reader.read(1 << 16):
+                pass
+            return False
         return not (answer.close or answer.reset)
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Tear the connection down so that the other side sees a reset, not an end."""
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
 
 
 async def read_body(reader: asyncio.StreamReader, head: bytes) -> bytes:
@@ -280,17 +292,17 @@ class Stage:
 
     def later(self, seconds: float) -> None:
         """See to what is overdue as if so many seconds had passed."""
-        now = self.gateway.clock.now + seconds
+        now = self.gateway._state.clock.now + seconds
         self.listener.sweep(now)
         self.gateway._registry.sweep(now)
 
     def version(self, name: str = "v1") -> Any:
-        return self.gateway.counters.version("s", name)
+        return self.gateway._state.counters.version("s", name)
 
     async def settled(self) -> None:
         """Every exchange has ended, and every number that should be zero is."""
-        numbers = self.gateway.counters._versions.values()
-        await until(lambda: not self.listener.connections and not self.gateway.tunnels, "clients' connections end")
+        numbers = self.gateway._state.counters._versions.values()
+        await until(lambda: not self.listener.connections and not self.gateway._state.tunnels, "clients' connections end")
         await until(lambda: all(e.pool.open == len(e.pool._idle) for e in self.endpoints), "pool.open == idle")
         assert all(endpoint.in_flight == 0 and not endpoint.pool._waiting for endpoint in self.endpoints)
         assert all(one.in_flight == 0 and one.retrying == 0 and one.tunnels == 0 for one in numbers)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from asyncio import Transport
 from typing import Any, Final, Protocol, cast
 
@@ -32,6 +34,8 @@ FLUSH_S: Final = 60.0
 """How long a client may take for the last bytes of an answer after which its connection ends."""
 LINGER_S: Final = 2.0
 """How long the rest of a request is thrown away after the response, so that the client reads it (RFC 9112 9.6)."""
+RESET_AT_CLOSE: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER on, with no time: closing sends RST."""
 
 
 class Home(Protocol):
@@ -272,6 +276,10 @@ class Connection(asyncio.Protocol):
         if self._minor:
             self._end_connection(request_read=True)  # what has come is delivered; its framing shows the rest is missing
         else:
+            # The end of the connection is the end of the body, so only a reset says that it is cut short.
+            sock = self._transport.get_extra_info("socket")
+            if sock is not None:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_CLOSE)
             self._transport.abort()
 
     def exchange_ended(self) -> None:

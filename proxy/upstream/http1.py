@@ -76,6 +76,11 @@ class Connection(asyncio.Protocol):
         self.reused = False
         self.idle_since = 0.0
 
+    @property
+    def usable(self) -> bool:
+        """Its end has not come, nor is it about to."""
+        return self._transport is not None and not self._transport.is_closing()
+
     # --- the request -------------------------------------------------------------------------------------------
 
     def send_request(

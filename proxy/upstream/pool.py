@@ -26,7 +26,19 @@ class Pool:
     open: connections that exist or are being opened; at most limits.connections.
     """
 
-    __slots__ = ("_clock", "_host", "_idle", "_port", "_retired", "_tls", "_waiting", "authority", "limits", "open")
+    __slots__ = (
+        "_clock",
+        "_connecting",
+        "_host",
+        "_idle",
+        "_port",
+        "_retired",
+        "_tls",
+        "_waiting",
+        "authority",
+        "limits",
+        "open",
+    )
 
     def __init__(self, host: str, port: int, tls: ssl.SSLContext | None, limits: Limits, clock: Clock) -> None:
         self._host = host
@@ -35,6 +47,7 @@ class Pool:
         self._clock = clock
         self._idle: list[Connection] = []
         self._waiting: deque[tuple[ResponseSink, float]] = deque()
+        self._connecting = 0
         self._retired = False
         self.limits = limits
         self.open = 0
@@ -44,7 +57,11 @@ class Pool:
 
     def take(self) -> Connection | None:
         """A connection that is ready at once, if there is one."""
-        return self._idle.pop() if self._idle else None
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable:
+                return connection
+        return None
 
     def ask(self, sink: ResponseSink, connect_s: float) -> bool:
         """Let `sink` have the next connection; it hears `connected` or `connect_failed`. connect_s: 0 for no limit.
@@ -79,8 +96,7 @@ class Pool:
         self.open -= 1
         if connection in self._idle:
             self._idle.remove(connection)
-        if self._waiting and self.open < self.limits.connections:
-            self._connect(self._waiting[0][1])
+        self._connect_for_waiting()
 
     def sweep(self, now: float) -> None:
         """Close what has been idle for too long; the oldest come first."""
@@ -90,15 +106,21 @@ class Pool:
     def retire(self) -> None:
         """The rules no longer name this endpoint: what is idle ends now, the rest when its request ends."""
         self._retired = True
-        for connection in self._idle:
-            connection.close()
+        while self._idle:
+            self._idle.pop().close()
 
     def revive(self) -> None:
         """The rules name it again."""
         self._retired = False
 
+    def _connect_for_waiting(self) -> None:
+        """Whoever waits has a connection on its way, as far as the limit allows."""
+        if len(self._waiting) > self._connecting and self.open < self.limits.connections:
+            self._connect(self._waiting[self._connecting][1])
+
     def _connect(self, connect_s: float) -> None:
         self.open += 1
+        self._connecting += 1
         spawn(self._open_one(connect_s), name=f"connect {self._host}:{self._port}")
 
     async def _open_one(self, connect_s: float) -> None:
@@ -114,9 +136,19 @@ class Pool:
         except (OSError, ValueError):  # ValueError: a host name that no DNS query can carry
             self._failed(upstream_error("connect", "no connection to the upstream"))
         else:
-            self.release(connection)
+            self._connecting -= 1
+            if connection.usable:
+                self.release(connection)
+            else:
+                self._connect_failed(upstream_error("connect", "the upstream closed the connection at once"))
 
     def _failed(self, error: ProxyError) -> None:
         self.open -= 1
-        if self._waiting:
+        self._connecting -= 1
+        self._connect_failed(error)
+
+    def _connect_failed(self, error: ProxyError) -> None:
+        """Tell who waited for it, unless it has gone and the others have connections of their own on their way."""
+        if len(self._waiting) > self._connecting:
             self._waiting.popleft()[0].connect_failed(error)
+        self._connect_for_waiting()
