@@ -130,7 +130,7 @@ class Exchange:
         endpoint.in_flight += 1
         stream = endpoint.pool.take()
         if stream is not None:
-            self._send(lane, stream)
+            self.connected(stream)
             return
         self._phase = _CONNECTING
         self._set_deadline(lane.timeouts.connect)
@@ -209,6 +209,8 @@ class Exchange:
         lane, decision = self._lane, self._decision
         assert lane is not None and decision is not None
         status = head.status
+        if done:
+            self._upstream = None  # back in the pool, perhaps at work for another already
         lane.counts.upstream.observe(monotonic() - self._tried_at)
         if lane.judges:
             self._judge(lane, status < 500)
@@ -220,7 +222,6 @@ class Exchange:
         if body:
             lane.counts.response_bytes += len(body)
         if done:
-            self._upstream = None
             self._client.send_head(head, added, length, body, True)
             self._finish()
         else:
