@@ -14,7 +14,7 @@ from proxy.errors import BadRequest, ProxyError
 from proxy.http.framing import CHUNKED, UNTIL_CLOSE, ChunkedBody, request_length
 from proxy.http.h1 import answer
 from proxy.http.headers import Peer, forward_response, wants_close
-from proxy.http.message import RequestHead, ResponseHead
+from proxy.http.message import ResponseHead
 
 HEAD_BYTES_MAX: Final = 64 * 1024
 """A request's head. nginx takes 32 KiB of field lines, Envoy 60 KiB; cookies and tokens make heads of 20 KiB."""
@@ -65,6 +65,7 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_blocked",
         "_buffer",
         "_chunks",
         "_close",
@@ -93,6 +94,7 @@ class Connection(asyncio.Protocol):
         self._encode = False
         self._in_loop = False
         self._paused = False
+        self._blocked = False  # the client does not keep up with what it is sent: no further request begins
         self.peer = home.nobody
         self.exchange: Exchange | None = None
         self.deadline = NEVER
@@ -122,33 +124,48 @@ class Connection(asyncio.Protocol):
 
     def _read_request(self, data: bytes) -> bytes:
         """Begin one exchange; what comes after its request in `data` is given back."""
-        while data[:2] == b"\r\n":  # RFC 9112 section 2.2: empty lines before a request are passed over
-            data = data[2:]
         end = data.find(b"\r\n\r\n") + 4
-        if end < 4:
-            self._keep_incomplete(data)
-            return b""
+        size = len(data)
+        if end < 4 or data[:2] == b"\r\n":
+            return self._read_unusual(data)
+        gateway, peer = self._home.gateway, self.peer
+        body = rest = b""
         try:
-            head = self._read_head(data[:end] if end < len(data) else data)
-            length = request_length(head.fields, head.minor)
-            body, rest = self._first_body(length, data[end:])
+            if end > HEAD_BYTES_MAX or data.count(b"\n", 0, end) > FIELDS_MAX + 2:
+                raise _too_large(data[:end])
+            head = gateway.reader.read(data if end == size else data[:end], peer.address, peer.scheme)
+            if len(head.target) > TARGET_BYTES_MAX:
+                raise BadRequest("the request target is too long", 414)
+            self._minor = head.minor
+            if head.plain and not peer.trusted:
+                self._close = not head.minor
+                self._state = _ANSWERING
+                if end < size:
+                    rest = data[end:]
+            else:
+                peer.admit(head)
+                self._close = wants_close(head.fields, head.minor)
+                body, rest = self._first_body(request_length(head.fields, head.minor), data[end:])
         except BadRequest as error:
             self._refuse(error)
             return b""
-        exchange = self.exchange = self._home.gateway.exchange(self, head)
+        exchange = self.exchange = gateway.exchange(self, head)
         exchange.start(body, self._state == _ANSWERING)
         return rest
 
-    def _read_head(self, raw: bytes) -> RequestHead:
-        if len(raw) > HEAD_BYTES_MAX or raw.count(b"\n") > FIELDS_MAX + 2:
-            raise _too_large(raw)
-        head = self._home.gateway.reader.read(raw)
-        if len(head.target) > TARGET_BYTES_MAX:
-            raise BadRequest("the request target is too long", 414)
-        self.peer.admit(head)
-        self._minor = head.minor
-        self._close = wants_close(head.fields, head.minor)
-        return head
+    def _read_unusual(self, data: bytes) -> bytes:
+        """A head that has not come whole, or empty lines before one (passed over: RFC 9112 section 2.2)."""
+        if data[:2] == b"\r\n":
+            return data[2:]
+        if len(data) > HEAD_BYTES_MAX:
+            self._refuse(_too_large(data))
+        elif b"\n\n" in data or b"\n\r\n" in data:  # RFC 9112 section 2.2; waiting for its CR would be in vain
+            self._refuse(BadRequest("a line of the head ends without CR"))
+        else:
+            if self.deadline > self._home.clock.now + HEAD_S:
+                self.deadline = self._home.clock.now + HEAD_S
+            self._buffer = data
+        return b""
 
     def _first_body(self, length: int, data: bytes) -> tuple[bytes, bytes]:
         """What of `data` is body and what comes after it; the state says whether more of the body is to come."""
@@ -191,16 +208,6 @@ class Connection(asyncio.Protocol):
             return self._chunks.end(data)
         except ValueError as error:
             raise BadRequest(f"malformed chunked body: {error}") from None
-
-    def _keep_incomplete(self, data: bytes) -> None:
-        if len(data) > HEAD_BYTES_MAX:
-            self._refuse(_too_large(data))
-        elif b"\n\n" in data or b"\n\r\n" in data:  # RFC 9112 section 2.2; waiting for its CR would be in vain
-            self._refuse(BadRequest("a line of the head ends without CR"))
-        elif data:
-            if self.deadline > self._home.clock.now + HEAD_S:
-                self.deadline = self._home.clock.now + HEAD_S
-            self._buffer = data
 
     def _park(self, data: bytes) -> None:
         self._buffer += data
@@ -293,6 +300,9 @@ class Connection(asyncio.Protocol):
         self.deadline = self._home.clock.now + IDLE_S
         if self._paused:
             self.resume()
+        self._read_parked()
+
+    def _read_parked(self) -> None:
         if self._buffer and not self._in_loop:
             data, self._buffer = self._buffer, b""
             self._read_heads(data)
@@ -370,12 +380,17 @@ class Connection(asyncio.Protocol):
             self.exchange.client_gone()
 
     def pause_writing(self) -> None:
+        self._blocked = True
         if self.exchange is not None:
             self.exchange.response_blocked()
 
     def resume_writing(self) -> None:
+        self._blocked = False
         if self.exchange is not None:
             self.exchange.response_unblocked()
+        elif self._state == _READING_HEAD:
+            self.resume()
+            self._read_parked()
 
 
 def _too_large(head: bytes) -> BadRequest:

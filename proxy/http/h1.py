@@ -31,12 +31,20 @@ RESPONSE_FIELDS: Final = frozenset(
 )  # fmt: skip
 HOSTS_REMEMBERED_MAX: Final = 1024
 """Host values whose checked form is remembered by a reader; a proxy serves a few hosts, a scanner sends thousands."""
+STATUS_LINES_REMEMBERED_MAX: Final = 256
+"""Status lines whose meaning is remembered; services send some twenty."""
 
 # What says something of the client or the version: only a trusted proxy may send it. Some servers take `_` for `-`.
 FORGEABLE: Final = rb"x[-_](?:(?:forwarded|gray)[-_][^:]*|real[-_]ip)"
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%!$&'()*+,;=]+)(?::[0-9]{0,5})?|").fullmatch
 _METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+ ").match
 _OTHER_VERSION = re.compile(rb"[^ \r\n]+ [^ \r\n]+ HTTP/(?!1\.[01]\r)[0-9]\.[0-9]\r\n").match
+_UNUSUAL = re.compile(rb"[%#]|/\.").search  # what may make a path to be matched differ from the one sent
+_ZERO: Final = ord("0")
+_SLASH: Final = ord("/")
+_CAPITAL_A: Final = ord("A")
+_REQUEST_PARSER: Final = httptools.HttpRequestParser
+_RESPONSE_PARSER: Final = httptools.HttpResponseParser
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)([^#]*)", re.IGNORECASE).fullmatch
 
 
@@ -68,57 +76,59 @@ _NOBODY: Final = _Nobody()
 class RequestReader:
     """Reads request heads, keeping the fields that the house and the rules (`needs`) read."""
 
-    __slots__ = ("_find", "_hosts")
+    __slots__ = ("_find", "_hosts", "_plain")
 
     def __init__(self, needs: frozenset[bytes] = frozenset()) -> None:
+        spoken_for = field_finder(REQUEST_FIELDS - {b"host"}, FORGEABLE)
+        self._plain = frozenset(name for name in needs if not spoken_for(b"\r\n%b:" % name)) | {b"host"}
         self._find = field_finder(REQUEST_FIELDS | needs, FORGEABLE)
         self._hosts: dict[bytes, bytes] = {}
 
-    def read(self, raw: bytes) -> RequestHead:
+    def read(self, raw: bytes, client: str = "", scheme: bytes = b"http") -> RequestHead:
         """The head in `raw`, which ends with its empty line. Raises BadRequest (400, 501, 505)."""
-        _check_request(raw)
+        try:
+            # A parser that has seen nothing else: no state of one head can reach another.
+            _REQUEST_PARSER(_NOBODY).feed_data(raw)
+        except httptools.HttpParserUpgrade:
+            pass  # a well-formed head that asks for another protocol
+        except httptools.HttpParserError as error:
+            raise _refusal(raw, error) from None
         method, target, rest = raw.split(b" ", 2)
-        if not rest.startswith(b"HTTP/1."):
+        if rest[:7] != b"HTTP/1." or raw[0] < _CAPITAL_A:
             raise _other_version(raw) or BadRequest("malformed request line")
-        minor = rest[7] - 48
+        minor = rest[7] - _ZERO
         fields = _fields(self._find(raw))
-        if target[:1] == b"/":
+        if target[0] == _SLASH:
             path, _, query = target.partition(b"?")
         else:
             path, query, fields = _other_target(method, target, minor, fields)
         hosts = fields.get(b"host", ())
-        if len(hosts) != 1 and (hosts or minor):
+        if len(hosts) == 1:
+            host = self._hosts.get(hosts[0]) or self._new_host(hosts[0])
+        elif hosts or minor:
             raise BadRequest("a request has exactly one Host")
-        host = self._host(hosts[0]) if hosts else b""
-        if b"%" in path or b"/." in path or b"#" in target:
+        else:
+            host = b""
+        if _UNUSUAL(target):
             path = matched_path(path, target)
-        return RequestHead(method, target, minor, host, path, query, fields, raw)
+        plain = fields.keys() <= self._plain
+        return RequestHead(method, target, minor, host, path, query, fields, raw, client, scheme, plain)
 
-    def _host(self, value: bytes) -> bytes:
-        host = self._hosts.get(value)
-        if host is None:
-            match = _HOST(value)
-            if match is None:
-                raise BadRequest("Host is not a host")
-            host = (match[1] or b"").lower().removesuffix(b".")
-            if len(self._hosts) >= HOSTS_REMEMBERED_MAX:
-                self._hosts.clear()
-            self._hosts[value] = host
+    def _new_host(self, value: bytes) -> bytes:
+        match = _HOST(value)
+        if match is None:
+            raise BadRequest("Host is not a host")
+        host = (match[1] or b"").lower().removesuffix(b".")
+        if len(self._hosts) >= HOSTS_REMEMBERED_MAX:
+            self._hosts.clear()
+        self._hosts[value] = host
         return host
 
 
-def _check_request(raw: bytes) -> None:
-    """Every byte of the head, by a parser that has seen nothing else: no state of one head can reach another."""
-    try:
-        httptools.HttpRequestParser(_NOBODY).feed_data(raw)
-    except httptools.HttpParserUpgrade:
-        pass
-    except httptools.HttpParserInvalidMethodError:
-        raise BadRequest("unknown method", 501 if _METHOD(raw) else 400) from None
-    except httptools.HttpParserError as error:
-        raise _other_version(raw) or BadRequest(f"malformed request: {error}") from None
-    if raw[0] in b"\r\n":
-        raise BadRequest("malformed request: an empty line")
+def _refusal(raw: bytes, error: httptools.HttpParserError) -> BadRequest:
+    if isinstance(error, httptools.HttpParserInvalidMethodError):
+        return BadRequest("unknown method", 501 if _METHOD(raw) else 400)
+    return _other_version(raw) or BadRequest(f"malformed request: {error}")
 
 
 def _other_version(raw: bytes) -> BadRequest | None:
@@ -148,22 +158,32 @@ def _other_target(method: bytes, target: bytes, minor: int, fields: Fields) -> t
     return path or b"/", query, {**fields, b"host": (match[1],)}
 
 
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [^\x00-\x08\x0a-\x1f\x7f]*)?").fullmatch
+_status_lines: dict[bytes, tuple[int, int]] = {}
 _find_response_fields = field_finder(RESPONSE_FIELDS)
-_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [^\x00-\x08\x0a-\x1f\x7f]*)?\r\n").match
 
 
 def read_response_head(raw: bytes) -> ResponseHead:
     """The head in `raw`, which ends with its empty line. Raises BadResponse."""
-    line = _STATUS_LINE(raw)
-    if line is None:
-        raise BadResponse("malformed status line")
     try:
-        httptools.HttpResponseParser(_NOBODY).feed_data(raw)
+        _RESPONSE_PARSER(_NOBODY).feed_data(raw)
     except httptools.HttpParserUpgrade:
-        pass
+        pass  # 101, or a status that only a tunnel's opening has
     except httptools.HttpParserError:
         raise BadResponse("malformed response") from None
-    return ResponseHead(int(line[2]), 1 if line[1] == b"1" else 0, _fields(_find_response_fields(raw)), raw)
+    line = raw[: raw.find(b"\r\n")]
+    status, minor = _status_lines.get(line) or _read_status_line(line)
+    return ResponseHead(status, minor, _fields(_find_response_fields(raw)), raw)
+
+
+def _read_status_line(line: bytes) -> tuple[int, int]:
+    match = _STATUS_LINE(line)
+    if match is None:
+        raise BadResponse("malformed status line")
+    if len(_status_lines) >= STATUS_LINES_REMEMBERED_MAX:
+        _status_lines.clear()
+    status, minor = _status_lines[line] = int(match[2]), int(match[1])
+    return status, minor
 
 
 def answer(status: int, text: str, *, extra: bytes = b"", keep: bool = False, head_only: bool = False) -> bytes:

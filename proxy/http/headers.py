@@ -71,18 +71,18 @@ def wanted_upgrade(head: RequestHead) -> bytes:
 class Peer:
     """Who stands at the other end of a client's connection, and what of its word is believed.
 
-    address: of the socket. trusted: it is one of the trusted proxies. scheme: b"http" or b"https".
+    address: of the socket. trusted: it is one of the trusted proxies. scheme: b"http" or b"https". written: the lines
+    that are the same for every request of a client that is not trusted.
     """
 
-    __slots__ = ("_proxies", "_written", "address", "scheme", "trusted")
+    __slots__ = ("_proxies", "address", "scheme", "trusted", "written")
 
     def __init__(self, address: str, scheme: bytes, proxies: tuple[Network, ...]) -> None:
         self.address = address
         self.scheme = scheme
         self.trusted = bool(proxies) and _in(address, proxies)
         self._proxies = proxies
-        # Ready-made: the same for every request of a connection.
-        self._written = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\n" % (address.encode(), scheme)
+        self.written = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\n" % (address.encode(), scheme)
 
     def admit(self, head: RequestHead) -> None:
         """Say in `head` who the client is, how it came and what must not pass on; forget what is not believed of it.
@@ -90,8 +90,6 @@ class Peer:
         The client is the right-most address that is no trusted proxy's. Raises BadRequest if Connection names more
         fields than are looked at.
         """
-        head.client = self.address
-        head.scheme = self.scheme
         fields = head.fields
         if len(fields) > 1 or b"host" not in fields:
             head.cut = [name for name in fields if name not in _PASSES and _is_private(name, self.trusted)]
@@ -130,7 +128,7 @@ class Peer:
     def forwarded(self, fields: Fields, host: bytes) -> bytes:
         """The X-Forwarded-* lines for a request with these fields."""
         if not self.trusted:
-            return b"%bX-Forwarded-Host: %b\r\n" % (self._written, host) if host else self._written
+            return b"%bX-Forwarded-Host: %b\r\n" % (self.written, host) if host else self.written
         chain = (*fields.get(b"x-forwarded-for", ()), self.address.encode())
         lines = [b"X-Forwarded-For: %b\r\n" % b", ".join(chain)]
         if b"x-forwarded-proto" not in fields:
@@ -160,6 +158,12 @@ def forward_request(
     """
     fields = head.fields
     raw = head.raw
+    if head.plain and head.minor and head.host and not peer.trusted and head.target[:1] == b"/":
+        # PERF: most requests; one join takes 0.4 of the steps below, which come to the same.
+        return b"".join((
+            raw[:-2], peer.written, b"X-Forwarded-Host: ", fields[b"host"][0],
+            b"\r\nX-Request-Id: ", request_id, b"\r\n", tail,
+        ))  # fmt: skip
     own_target = head.target[:1] == b"/" or head.target == b"*"
     if head.cut or not own_target or not head.host:
         raw = _without_private_fields(head, own_target)

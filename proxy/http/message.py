@@ -25,7 +25,8 @@ class RequestHead:
     (unreserved characters decoded, dot segments resolved: proxy/http/paths.py). query: after the `?`, as sent.
     minor: 0 or 1, of HTTP/1.x. fields: only the names that the reader was asked for. raw: all bytes of the head,
     with the empty line. cut: names of fields that must not pass on. client: the client's address, without trusted
-    proxies; scheme: b"http" or b"https", as the client came.
+    proxies; scheme: b"http" or b"https", as the client came. plain: no field speaks of the connection, of a body, or
+    in a proxy's name, so that the head passes on as it is.
     """
 
     __slots__ = (
@@ -38,6 +39,7 @@ class RequestHead:
         "method",
         "minor",
         "path",
+        "plain",
         "query",
         "raw",
         "scheme",
@@ -56,6 +58,7 @@ class RequestHead:
         raw: bytes,
         client: str = "",
         scheme: bytes = b"http",
+        plain: bool = False,
     ) -> None:
         self.method = method
         self.target = target
@@ -67,6 +70,7 @@ class RequestHead:
         self.raw = raw
         self.client = client
         self.scheme = scheme
+        self.plain = plain
         self.cut: list[bytes] = []
         self._cookies: dict[bytes, bytes] | None = None
         self._arguments: Fields | None = None
