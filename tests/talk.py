@@ -148,7 +148,7 @@ class Upstream:
         try:
             while await self._converse(reader, writer):
                 pass
-        except (asyncio.IncompleteReadError, ConnectionError) as error:
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError) as error:
             if partial := getattr(error, "partial", b""):
                 self.unfinished.append(partial)
         finally:

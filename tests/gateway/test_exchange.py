@@ -450,18 +450,20 @@ async def test_slow_client_stops_the_upstream() -> None:
 
 async def test_client_that_reads_nothing_is_not_served_its_pipeline() -> None:
     """Further requests wait while the client does not read: what waits for it in memory has a limit."""
-    size = 1 << 20
+    size, count = 1 << 16, 400
     answer = wire("HTTP/1.1 200 OK", f"Content-Length: {size}", body=b"x" * size)
-    async with stage(Upstream(*[answer] * 100)) as the, the.client() as client:
+    async with stage(Upstream(*[answer] * count)) as the, the.client() as client:
         client.writer.transport.pause_reading()
-        await client.say(GET * 100)
+        await client.say(GET * count)
         await until(lambda: the.upstream.heard, "the first request arrives")
         (connection,) = the.listener.connections
+        await until(lambda: connection._blocked, "the client's buffer is full")
         for _ in range(2000):
             await asyncio.sleep(0)
-        assert connection._transport.get_write_buffer_size() < 4 * size
+        assert len(the.upstream.heard) < count
+        assert connection._transport.get_write_buffer_size() < 1 << 20
         client.writer.transport.resume_reading()
-        assert len(await client.hear(100 * len(answer))) == 100 * len(answer)
+        assert len(await client.hear(count * len(answer))) == count * len(answer)
 
 
 async def test_slow_upstream_stops_the_client() -> None:
