@@ -58,6 +58,7 @@ class Connection(asyncio.Protocol):
         "_transport",
         "idle_since",
         "reused",
+        "usable",
     )
 
     def __init__(self, pool: Owner) -> None:
@@ -75,11 +76,7 @@ class Connection(asyncio.Protocol):
         self._interim_heads = 0
         self.reused = False
         self.idle_since = 0.0
-
-    @property
-    def usable(self) -> bool:
-        """Its end has not come, nor is it about to."""
-        return self._transport is not None and not self._transport.is_closing()
+        self.usable = True  # its end has not come, nor is it about to
 
     # --- the request -------------------------------------------------------------------------------------------
 
@@ -110,6 +107,7 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         """End a connection that serves nobody."""
         self._reading = _IDLE
+        self.usable = False
         if self._transport is not None:
             self._transport.close()
 
@@ -236,8 +234,8 @@ class Connection(asyncio.Protocol):
         if self._keep and self._request_done and not extra:
             self.reused = True
             self._pool.release(self)
-        elif self._transport is not None:
-            self._transport.close()
+        else:
+            self.close()
 
     def _fail(self, error: ProxyError) -> None:
         sink, started = self._sink, self._reading != _HEAD or bool(self._buffer)
@@ -251,10 +249,14 @@ class Connection(asyncio.Protocol):
         self._transport = cast(Transport, transport)
         self._transport.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
 
+    def eof_received(self) -> None:
+        self.usable = False  # the transport closes itself now
+
     def connection_lost(self, exc: Exception | None) -> None:
         if self._transport is None:
             return  # detached
         self._transport = None
+        self.usable = False
         sink, self._sink = self._sink, None
         self._pool.dropped(self)
         if sink is None:
