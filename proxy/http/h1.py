@@ -93,8 +93,11 @@ class RequestReader:
             pass  # a well-formed head that asks for another protocol
         except httptools.HttpParserError as error:
             raise _refusal(raw, error) from None
-        method, target, rest = raw.split(b" ", 2)
-        if rest[:7] != b"HTTP/1." or raw[0] < _CAPITAL_A:
+        try:
+            method, target, rest = raw.split(b" ", 2)
+        except ValueError:  # empty lines, or a request line of HTTP/0.9: the parser lets both through
+            raise BadRequest("malformed request line") from None
+        if rest[:7] != b"HTTP/1." or not target or raw[0] < _CAPITAL_A:
             raise _other_version(raw) or BadRequest("malformed request line")
         minor = rest[7] - _ZERO
         fields = _fields(self._find(raw))
