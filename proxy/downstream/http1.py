@@ -12,14 +12,16 @@ from proxy.clock import NEVER, Clock
 from proxy.downstream.stream import Exchange, Gateway
 from proxy.errors import BadRequest, ProxyError
 from proxy.http.framing import CHUNKED, UNTIL_CLOSE, ChunkedBody, request_length
-from proxy.http.h1 import answer
+from proxy.http.h1 import RequestReader, answer
 from proxy.http.headers import Peer, forward_response, wants_close
-from proxy.http.message import ResponseHead
+from proxy.http.message import RequestHead, ResponseHead
 
 HEAD_BYTES_MAX: Final = 64 * 1024
 """A request's head. nginx takes 32 KiB of field lines, Envoy 60 KiB; cookies and tokens make heads of 20 KiB."""
 TARGET_BYTES_MAX: Final = 16 * 1024
 """A request target; RFC 9110 section 4.1 asks for 8,000 at least."""
+FIELD_BYTES_MIN: Final = 4
+"""The shortest field line, `a:` and its end: a shorter head cannot have too many, so nobody counts."""
 FIELDS_MAX: Final = 200
 """Field lines of one head; Envoy and Apache stop at 100, browsers send some 20."""
 PIPELINED_BYTES_MAX: Final = 64 * 1024
@@ -72,9 +74,11 @@ class Connection(asyncio.Protocol):
         "_encode",
         "_home",
         "_in_loop",
+        "_last",
         "_left",
         "_minor",
         "_paused",
+        "_reader",
         "_state",
         "_transport",
         "deadline",
@@ -93,6 +97,8 @@ class Connection(asyncio.Protocol):
         self._close = False
         self._encode = False
         self._in_loop = False
+        self._last: RequestHead | None = None  # the last plain head, and its reader
+        self._reader: RequestReader | None = None
         self._paused = False
         self._blocked = False  # the client does not keep up with what it is sent: no further request begins
         self.peer = home.nobody
@@ -131,14 +137,22 @@ class Connection(asyncio.Protocol):
         gateway, peer = self._home.gateway, self.peer
         body = rest = b""
         try:
-            if end > HEAD_BYTES_MAX or data.count(b"\n", 0, end) > FIELDS_MAX + 2:
+            if end > FIELDS_MAX * FIELD_BYTES_MIN and (
+                end > HEAD_BYTES_MAX or data.count(b"\n", 0, end) > FIELDS_MAX + 2
+            ):
                 raise _too_large(data[:end])
-            head = gateway.reader.read(data if end == size else data[:end], peer.address, peer.scheme)
+            reader, last = gateway.reader, self._last
+            raw = data if end == size else data[:end]
+            if last is not None and self._reader is reader:
+                head = reader.read_next(raw, last)
+            else:
+                head = reader.read(raw, peer.address, peer.scheme)
             if len(head.target) > TARGET_BYTES_MAX:
                 raise BadRequest("the request target is too long", 414)
             self._minor = head.minor
             if head.plain and not peer.trusted:
                 self._close = not head.minor
+                self._last, self._reader = head if head.minor else None, reader
                 self._state = _ANSWERING
                 if end < size:
                     rest = data[end:]

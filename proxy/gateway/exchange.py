@@ -130,7 +130,7 @@ class Exchange:
         endpoint.in_flight += 1
         stream = endpoint.pool.take()
         if stream is not None:
-            self.connected(stream)
+            self._send(lane, stream)
             return
         self._phase = _CONNECTING
         self._set_deadline(lane.timeouts.connect)
@@ -155,8 +155,6 @@ class Exchange:
     def connected(self, stream: UpstreamStream) -> None:
         assert self._lane is not None
         self._send(self._lane, stream)
-        if not self._request_done and not self._stalled:
-            self._client.resume()
 
     def _send(self, lane: Lane, stream: UpstreamStream) -> None:
         self._upstream = stream
@@ -170,6 +168,8 @@ class Exchange:
         stream.send_request(
             self, head, self._client.peer, self._state.request_id(), lane.tail, upgrade, body, self._request_done
         )
+        if not self._request_done and not self._stalled:
+            self._client.resume()
 
     def request_body(self, data: bytes, done: bool) -> None:
         self._request_done = done

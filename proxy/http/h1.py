@@ -41,6 +41,10 @@ _METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+ ").match
 _OTHER_VERSION = re.compile(rb"[^ \r\n]+ [^ \r\n]+ HTTP/(?!1\.[01]\r)[0-9]\.[0-9]\r\n").match
 _UNUSUAL = re.compile(rb"[%#]|/\.").search  # what may make a path to be matched differ from the one sent
 _ZERO: Final = ord("0")
+# A request line as nearly all are: nothing in it is left to decide, and llhttp would find no fault with it.
+_USUAL_LINE = re.compile(
+    rb"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) ((/[!\"$&->@-~]*)(?:\?([!\"$->@-~?]*))?) HTTP/1\.1"
+).fullmatch
 _SLASH: Final = ord("/")
 _CAPITAL_A: Final = ord("A")
 _REQUEST_PARSER: Final = httptools.HttpRequestParser
@@ -116,6 +120,25 @@ class RequestReader:
             path = matched_path(path, target)
         plain = fields.keys() <= self._plain
         return RequestHead(method, target, minor, host, path, query, fields, raw, client, scheme, plain)
+
+    def read_next(self, raw: bytes, last: RequestHead) -> RequestHead:
+        """As `read`, after a plain head that this reader read before on the same connection.
+
+        PERF: a client mostly repeats the fields of its last request to the byte, so that only the request line is
+        new: 0.4 of the time of reading all of it. (HPACK rests on the same habit.)
+        """
+        end = raw.find(b"\r\n")
+        if raw[end:] != last.raw[last.raw.find(b"\r\n") :]:
+            return self.read(raw, last.client, last.scheme)
+        line = _USUAL_LINE(raw, 0, end)
+        if line is None:
+            return self.read(raw, last.client, last.scheme)
+        method, target, path, query = line.groups(b"")
+        if path.find(b"/.") >= 0:
+            path = matched_path(path, target)
+        return RequestHead(
+            method, target, 1, last.host, path, query, last.fields, raw, last.client, last.scheme, True, last
+        )
 
     def _new_host(self, value: bytes) -> bytes:
         match = _HOST(value)

@@ -26,7 +26,7 @@ class RequestHead:
     minor: 0 or 1, of HTTP/1.x. fields: only the names that the reader was asked for. raw: all bytes of the head,
     with the empty line. cut: names of fields that must not pass on. client: the client's address, without trusted
     proxies; scheme: b"http" or b"https", as the client came. plain: no field speaks of the connection, of a body, or
-    in a proxy's name, so that the head passes on as it is.
+    in a proxy's name, so that the head passes on as it is. like: another head with the same fields.
     """
 
     __slots__ = (
@@ -59,6 +59,7 @@ class RequestHead:
         client: str = "",
         scheme: bytes = b"http",
         plain: bool = False,
+        like: RequestHead | None = None,
     ) -> None:
         self.method = method
         self.target = target
@@ -72,7 +73,7 @@ class RequestHead:
         self.scheme = scheme
         self.plain = plain
         self.cut: list[bytes] = []
-        self._cookies: dict[bytes, bytes] | None = None
+        self._cookies: dict[bytes, bytes] | None = None if like is None else like._cookies
         self._arguments: Fields | None = None
 
     @property
@@ -91,15 +92,19 @@ class RequestHead:
 
 
 class ResponseHead:
-    """The head of one response: status (100 to 999), minor of HTTP/1.x, fields and raw as in RequestHead."""
+    """The head of one response: status (100 to 999), minor of HTTP/1.x, fields and raw as in RequestHead.
 
-    __slots__ = ("fields", "minor", "raw", "status")
+    plain: HTTP/1.1, and no field but Content-Length speaks of the connection or of the body.
+    """
+
+    __slots__ = ("fields", "minor", "plain", "raw", "status")
 
     def __init__(self, status: int, minor: int, fields: Fields, raw: bytes) -> None:
         self.status = status
         self.minor = minor
         self.fields = fields
         self.raw = raw
+        self.plain = minor == 1 and len(fields) == 1 and b"content-length" in fields
 
 
 def _read_cookies(lines: tuple[bytes, ...]) -> dict[bytes, bytes]:

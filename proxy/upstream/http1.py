@@ -161,8 +161,11 @@ class Connection(asyncio.Protocol):
             self._read_interim(sink, head, rest)
             return
         length = response_length(self._method, head.status, head.fields, head.minor)
-        self._keep = length != UNTIL_CLOSE and not wants_close(head.fields, head.minor)
-        if length == 0:
+        self._keep = head.plain or (length != UNTIL_CLOSE and not wants_close(head.fields, head.minor))
+        if length == len(rest):
+            self._end(b"")
+            sink.response_head(head, length, rest, True)
+        elif length == 0:
             self._end(rest)
             sink.response_head(head, 0, b"", True)
         elif length == CHUNKED:
