@@ -38,7 +38,7 @@ class Site:
         return web.Response(text="<p id=who>" + request.headers["X-Gray-Version"] + "</p>", content_type="text/html")
 
     async def echo(self, request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse()
+        socket = web.WebSocketResponse(max_msg_size=0)
         await socket.prepare(request)
         async for message in socket:
             if message.type is WSMsgType.TEXT:
@@ -75,9 +75,9 @@ class Site:
 @pytest.fixture
 async def site() -> AsyncIterator[tuple[Site, Proxy]]:
     service = Site()
-    runner = web.AppRunner(service.app(), access_log=None)
+    runner = web.AppRunner(service.app(), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, shutdown_timeout=0.1).start()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
     rules = Path(os.environ.get("TMPDIR", "/tmp")) / f"grayhound-site-{os.getpid()}.yaml"
     rules.write_text(f"""\
 services: {{site: {{versions: {{v1: {{endpoints: ["http://127.0.0.1:{runner.addresses[0][1]}"]}}}}}}}}
