@@ -96,15 +96,12 @@ def test_a_metric_that_nobody_has_named_is_our_own_mistake(registry: Registry) -
 def test_all_that_a_worker_counts_has_its_metric(registry: Registry) -> None:
     """The names that workers report are those the registry knows, label for label."""
     counters = Counters()
-    of_route, of_version = counters.route("all", "shop", "v2"), counters.version("shop", "v2")
-    of_route.requests[200, b"BREW"] = 1
-    of_route.duration.observe(0.005)
-    counters.touched.append((("all", "shop", "v2"), of_route))
+    of_version = counters.version("shop", "v2")
+    counters.decision("all", "shop", "v2", "everyone", "weight").finished(200, b"BREW", 0.005)
     of_version.dirty = True
     of_version.request_bytes, of_version.response_bytes, of_version.in_flight, of_version.tunnels = 10, 20, 3, 4
     of_version.errors["connect"] = of_version.retries["connect_failure"] = 1
     of_version.upstream.observe(99.0)
-    counters.decisions["all", "shop", "v2", "everyone", "weight"] = 1
     counters.connections["0.0.0.0:8080"] = 5
     registry.merge(1, counters.take())
     assert value(registry, "requests_total", "all", "shop", "v2", "200", "other") == 1
