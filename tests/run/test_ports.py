@@ -53,10 +53,13 @@ def test_connections_of_the_last_run_do_not_hold_the_port() -> None:
 
 def test_what_cannot_be_bound_is_one_line() -> None:
     """A name nobody knows, an address of another machine, the same address twice."""
+    free = reserve((("127.0.0.1", 0),))
+    port = free.addresses[0][2]
+    free.sockets[0].close()
     for listen, text in (
         ((("no.such.host.invalid", 80),), "cannot listen on no.such.host.invalid:80: "),
         ((("192.0.2.1", 8080),), "cannot listen on 192.0.2.1:8080: Cannot assign requested address"),
-        ((("127.0.0.1", 47_654), ("127.0.0.1", 47_654)), "--listen 127.0.0.1:47654 stands there twice"),
+        ((("127.0.0.1", port), ("127.0.0.1", port)), f"--listen 127.0.0.1:{port} stands there twice"),
     ):
         with pytest.raises(StartError, match=f"^{text}") as caught:
             reserve(listen)
