@@ -7,7 +7,7 @@ import ipaddress
 import pytest
 
 from proxy.errors import BadRequest
-from proxy.http.h1 import read_request_head, read_response_head
+from proxy.http.h1 import RequestReader, read_request_head, read_response_head
 from proxy.http.headers import (
     NOMINATED_MAX,
     Peer,
@@ -62,7 +62,8 @@ def test_client_behind_trusted_proxies(chain: tuple[str, ...], client: str) -> N
 @pytest.mark.parametrize("address", ["6.6.6.6", "::1", "", "fe80::1%eth0"])
 def test_client_that_is_no_trusted_proxy_is_not_believed(address: str) -> None:
     """Neither its address nor its scheme; the rules do not see what it says of itself."""
-    one = head("X-Forwarded-For: 1.1.1.1", "X-Forwarded-Proto: https", "X-Gray-Id: 1", "Forwarded: for=1.1.1.1")
+    raw = wire("GET / HTTP/1.1", "Host: a", "X-Forwarded-For: 1.1.1.1", "X-Forwarded-Proto: https", "X-Gray-Id: 1")
+    one = RequestReader(NAMES).read(raw, address, b"http")
     peer = Peer(address, b"http", PROXIES)
     peer.admit(one)
     assert not peer.trusted
@@ -81,7 +82,8 @@ def test_trusted_in_every_spelling(address: str) -> None:
 )
 def test_scheme_a_trusted_proxy_tells(proto: str, scheme: bytes) -> None:
     """http or https, else the connection's own."""
-    one = head(f"X-Forwarded-Proto: {proto}")
+    raw = wire("GET / HTTP/1.1", "Host: a", f"X-Forwarded-Proto: {proto}")
+    one = RequestReader(NAMES).read(raw, "10.0.0.1", b"https")
     Peer("10.0.0.1", b"https", PROXIES).admit(one)
     assert one.scheme == scheme
 
