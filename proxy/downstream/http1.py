@@ -117,15 +117,15 @@ class Connection(asyncio.Protocol):
             self._read_body(data)
 
     def _read_heads(self, data: bytes) -> None:
-        """Read requests one after another, as long as each is answered at once."""
+        """Read requests one after another, as long as each is answered at once and the client reads the answers."""
         if self._buffer:
             data = self._buffer + data
             self._buffer = b""
         self._in_loop = True
-        while data and self._state == _READING_HEAD:
+        while data and self._state == _READING_HEAD and not self._blocked:
             data = self._read_request(data)
         self._in_loop = False
-        if data and self._state == _ANSWERING:
+        if data and self._state in (_READING_HEAD, _ANSWERING):
             self._park(data)
 
     def _read_request(self, data: bytes) -> bytes:
@@ -146,11 +146,12 @@ class Connection(asyncio.Protocol):
             if last is not None and self._reader is reader:
                 head = reader.read_next(raw, last)
             else:
-                head = reader.read(raw, peer.address, peer.scheme)
+                head = reader.read(raw)
             if len(head.target) > TARGET_BYTES_MAX:
                 raise BadRequest("the request target is too long", 414)
             self._minor = head.minor
             if head.plain and not peer.trusted:
+                head.client, head.scheme = peer.address, peer.scheme
                 self._close = not head.minor
                 self._last, self._reader = head if head.minor else None, reader
                 self._state = _ANSWERING
@@ -317,7 +318,7 @@ class Connection(asyncio.Protocol):
         self._read_parked()
 
     def _read_parked(self) -> None:
-        if self._buffer and not self._in_loop:
+        if self._buffer and not self._in_loop and not self._blocked:
             data, self._buffer = self._buffer, b""
             self._read_heads(data)
 

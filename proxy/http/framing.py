@@ -20,6 +20,7 @@ CHUNK_LINE_BYTES_MAX: Final = 4096
 TRAILER_BYTES_MAX: Final = 16 * 1024
 """All trailer fields of one message; as much as many servers give a whole head."""
 
+_BODILESS = (204, 304)
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[^\x00-\x08\x0a-\x1f\x7f]*)?\r\n").fullmatch
 # PERF: the end of one chunk and the size line of the next in one match: 0.4 of the two steps one by one.
 _NEXT_CHUNK = re.compile(rb"\r\n([0-9A-Fa-f]{1,15})\r\n").match
@@ -61,21 +62,18 @@ def response_length(method: bytes, status: int, fields: Fields, minor: int) -> i
 
     Raises BadResponse where the framing could be read in two ways.
     """
-    codings = fields.get(b"transfer-encoding")
+    length = UNTIL_CLOSE
     lengths = fields.get(b"content-length")
-    if codings is not None:
-        if lengths is not None or minor == 0 or len(codings) != 1 or codings[0].lower() != b"chunked":
+    if lengths is not None:
+        length = _content_length(lengths)
+        if length < 0 or b"transfer-encoding" in fields:
+            raise BadResponse("ambiguous framing")
+    elif b"transfer-encoding" in fields:
+        codings = fields[b"transfer-encoding"]
+        if minor == 0 or len(codings) != 1 or codings[0].lower() != b"chunked":
             raise BadResponse("ambiguous framing")
         length = CHUNKED
-    elif lengths is not None:
-        length = _content_length(lengths)
-        if length < 0:
-            raise BadResponse("ambiguous framing")
-    else:
-        length = UNTIL_CLOSE
-    if method == b"HEAD" or status in (204, 304) or status < 200:
-        return 0
-    return length
+    return 0 if status in _BODILESS or method == b"HEAD" or status < 200 else length
 
 
 def _content_length(values: tuple[bytes, ...]) -> int:

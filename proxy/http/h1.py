@@ -88,7 +88,7 @@ class RequestReader:
         self._find = field_finder(REQUEST_FIELDS | needs, FORGEABLE)
         self._hosts: dict[bytes, bytes] = {}
 
-    def read(self, raw: bytes, client: str = "", scheme: bytes = b"http") -> RequestHead:
+    def read(self, raw: bytes) -> RequestHead:
         """The head in `raw`, which ends with its empty line. Raises BadRequest (400, 501, 505)."""
         try:
             # A parser that has seen nothing else: no state of one head can reach another.
@@ -119,7 +119,7 @@ class RequestReader:
         if _UNUSUAL(target):
             path = matched_path(path, target)
         plain = fields.keys() <= self._plain
-        return RequestHead(method, target, minor, host, path, query, fields, raw, client, scheme, plain)
+        return RequestHead(method, target, minor, host, path, query, fields, raw, plain=plain)
 
     def read_next(self, raw: bytes, last: RequestHead) -> RequestHead:
         """As `read`, after a plain head that this reader read before on the same connection.
@@ -129,16 +129,14 @@ class RequestReader:
         """
         end = raw.find(b"\r\n")
         if raw[end:] != last.raw[last.raw.find(b"\r\n") :]:
-            return self.read(raw, last.client, last.scheme)
+            return self.read(raw)
         line = _USUAL_LINE(raw, 0, end)
         if line is None:
-            return self.read(raw, last.client, last.scheme)
+            return self.read(raw)
         method, target, path, query = line.groups(b"")
         if path.find(b"/.") >= 0:
             path = matched_path(path, target)
-        return RequestHead(
-            method, target, 1, last.host, path, query, last.fields, raw, last.client, last.scheme, True, last
-        )
+        return RequestHead(method, target, 1, last.host, path, query, last.fields, raw, plain=True, like=last)
 
     def _new_host(self, value: bytes) -> bytes:
         match = _HOST(value)
@@ -186,6 +184,7 @@ def _other_target(method: bytes, target: bytes, minor: int, fields: Fields) -> t
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [^\x00-\x08\x0a-\x1f\x7f]*)?").fullmatch
 _status_lines: dict[bytes, tuple[int, int]] = {}
+_CONTENT_LENGTH: Final = (b"Content-Length", b"content-length")
 _find_response_fields = field_finder(RESPONSE_FIELDS)
 
 
@@ -199,7 +198,10 @@ def read_response_head(raw: bytes) -> ResponseHead:
         raise BadResponse("malformed response") from None
     line = raw[: raw.find(b"\r\n")]
     status, minor = _status_lines.get(line) or _read_status_line(line)
-    return ResponseHead(status, minor, _fields(_find_response_fields(raw)), raw)
+    found = _find_response_fields(raw)
+    if minor and len(found) == 1 and found[0][0] in _CONTENT_LENGTH:
+        return ResponseHead(status, 1, {b"content-length": (found[0][1].rstrip(b" \t"),)}, raw, True)
+    return ResponseHead(status, minor, _fields(found), raw)
 
 
 def _read_status_line(line: bytes) -> tuple[int, int]:

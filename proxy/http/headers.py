@@ -90,6 +90,8 @@ class Peer:
         The client is the right-most address that is no trusted proxy's. Raises BadRequest if Connection names more
         fields than are looked at.
         """
+        head.client = self.address
+        head.scheme = self.scheme
         fields = head.fields
         if len(fields) > 1 or b"host" not in fields:
             head.cut = [name for name in fields if name not in _PASSES and _is_private(name, self.trusted)]

@@ -94,17 +94,17 @@ class RequestHead:
 class ResponseHead:
     """The head of one response: status (100 to 999), minor of HTTP/1.x, fields and raw as in RequestHead.
 
-    plain: HTTP/1.1, and no field but Content-Length speaks of the connection or of the body.
+    plain: HTTP/1.1, and no field but one Content-Length speaks of the connection or of the body.
     """
 
     __slots__ = ("fields", "minor", "plain", "raw", "status")
 
-    def __init__(self, status: int, minor: int, fields: Fields, raw: bytes) -> None:
+    def __init__(self, status: int, minor: int, fields: Fields, raw: bytes, plain: bool = False) -> None:
         self.status = status
         self.minor = minor
         self.fields = fields
         self.raw = raw
-        self.plain = minor == 1 and len(fields) == 1 and b"content-length" in fields
+        self.plain = plain
 
 
 def _read_cookies(lines: tuple[bytes, ...]) -> dict[bytes, bytes]:

@@ -233,7 +233,8 @@ class Connection(asyncio.Protocol):
         """The response has come to its end; `extra` came after it, and nobody asked for it."""
         self._sink = None
         self._reading = _IDLE
-        self.resume()
+        if self._paused:
+            self.resume()
         if self._keep and self._request_done and not extra:
             self.reused = True
             self._pool.release(self)
