@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+RUNS := $(VENV)/.runs
 INSTALLED := $(VENV)/.installed
 
 .PHONY: help demo test check bench clean
@@ -15,13 +16,20 @@ help:
 	@echo "make bench   cost per request against nginx, HAProxy, Envoy, Caddy (needs Debian packages: make bench-tools)"
 	@echo "make clean   remove what was installed and built"
 
-$(INSTALLED): pyproject.toml
+# What the proxy needs.
+$(RUNS): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make a virtual environment: on Debian and Ubuntu, apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+# And what its tests need.
+$(INSTALLED): $(RUNS)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
 
-demo: $(INSTALLED)
+demo: $(RUNS)
 	@$(BIN)/grayhound demo
 
 check: $(INSTALLED)
