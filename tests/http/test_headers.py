@@ -63,7 +63,7 @@ def test_client_behind_trusted_proxies(chain: tuple[str, ...], client: str) -> N
 def test_client_that_is_no_trusted_proxy_is_not_believed(address: str) -> None:
     """Neither its address nor its scheme; the rules do not see what it says of itself."""
     raw = wire("GET / HTTP/1.1", "Host: a", "X-Forwarded-For: 1.1.1.1", "X-Forwarded-Proto: https", "X-Gray-Id: 1")
-    one = RequestReader(NAMES).read(raw, address, b"http")
+    one = RequestReader(NAMES).read(raw)
     peer = Peer(address, b"http", PROXIES)
     peer.admit(one)
     assert not peer.trusted
@@ -83,7 +83,7 @@ def test_trusted_in_every_spelling(address: str) -> None:
 def test_scheme_a_trusted_proxy_tells(proto: str, scheme: bytes) -> None:
     """http or https, else the connection's own."""
     raw = wire("GET / HTTP/1.1", "Host: a", f"X-Forwarded-Proto: {proto}")
-    one = RequestReader(NAMES).read(raw, "10.0.0.1", b"https")
+    one = RequestReader(NAMES).read(raw)
     Peer("10.0.0.1", b"https", PROXIES).admit(one)
     assert one.scheme == scheme
 
