@@ -15,12 +15,16 @@ from typing import Any, Final
 
 Address = tuple[str, int]
 """Host (a name or a numeric address, without brackets) and port; port 0 lets the kernel choose."""
+PairFiles = tuple[str, str]
+"""The file of a certificate, with the chain that leads to its issuer, and the file of its private key."""
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 WORKERS_MAX: Final = 256
 """Worker processes: more than any machine has cores to give them; a slip of the finger must not fork-bomb the host."""
 LISTENERS_MAX: Final = 64
 """Addresses to listen on; each is a socket in each worker."""
+CERTIFICATES_MAX: Final = 1000
+"""Certificates to choose from; all their files are read once a second."""
 DRAIN_TIMEOUT_MAX_S: Final = 86_400.0
 """A day: longer than any supervisor waits before it kills."""
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
@@ -55,6 +59,14 @@ def read_address(text: str) -> Address:
     if not colon or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
         raise ValueError(f"'{text}' is not HOST:PORT, like 0.0.0.0:8080")
     return host or "0.0.0.0", int(port)
+
+
+def read_pair(text: str) -> PairFiles:
+    """`CERT:KEY`."""
+    certificate, _, key = text.rpartition(":")
+    if not certificate or not key:
+        raise ValueError(f"'{text}' is not CERT:KEY, like shop.pem:shop.key")
+    return certificate, key
 
 
 def read_network(text: str) -> Network:
@@ -93,6 +105,24 @@ class Settings:
     listen: tuple[Address, ...] = field(
         default=(("0.0.0.0", 8080),),
         metadata=option(read_address, "HOST:PORT", "where clients connect (default 0.0.0.0:8080)", many=True),
+    )
+    tls_listen: tuple[Address, ...] = field(
+        default=(),
+        metadata=option(read_address, "HOST:PORT", "where clients connect by TLS (default: nowhere)", many=True),
+    )
+    tls_cert: tuple[PairFiles, ...] = field(
+        default=(),
+        metadata=option(
+            read_pair,
+            "CERT:KEY",
+            "a certificate with its chain and its key, PEM; the client's SNI chooses, the first is the default; "
+            "reread when the files change",
+            many=True,
+        ),
+    )
+    tls_client_ca: str = field(
+        default="",
+        metadata=option(str, "FILE", "TLS clients must show a certificate issued by one of these CAs, PEM"),
     )
     admin: Address = field(
         default=("127.0.0.1", 9900),
@@ -149,9 +179,23 @@ def read_settings(given: Mapping[str, str], environ: Mapping[str, str], cores: i
     if "rules" not in values:
         raise ValueError(f"a rule file is needed: RULES or {variable('rules')}")
     settings = Settings(**values)
-    if not 1 <= len(settings.listen) <= LISTENERS_MAX:
-        raise ValueError(f"--listen: from 1 to {LISTENERS_MAX} addresses")
+    _check_listeners(settings)
     return settings
+
+
+def _check_listeners(settings: Settings) -> None:
+    """`--listen ''` leaves TLS alone."""
+    if not (settings.listen or settings.tls_listen) or len(settings.listen) > LISTENERS_MAX:
+        raise ValueError(f"--listen: from 1 to {LISTENERS_MAX} addresses")
+    if len(settings.tls_listen) > LISTENERS_MAX:
+        raise ValueError(f"--tls-listen: at most {LISTENERS_MAX} addresses")
+    if settings.tls_listen and not settings.tls_cert:
+        raise ValueError("--tls-listen: a certificate is needed: --tls-cert CERT:KEY")
+    if len(settings.tls_cert) > CERTIFICATES_MAX:
+        raise ValueError(f"--tls-cert: at most {CERTIFICATES_MAX} certificates")
+    for option, given in (("cert", settings.tls_cert), ("client-ca", settings.tls_client_ca)):
+        if given and not settings.tls_listen:
+            raise ValueError(f"--tls-{option}: nobody would see it without --tls-listen HOST:PORT")
 
 
 def _read(how: Option, text: str, source: str) -> Any:

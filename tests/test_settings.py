@@ -26,6 +26,9 @@ def test_each_option_is_read() -> None:
     given = {
         "rules": "r.yaml",
         "listen": "127.0.0.1:0,[::1]:81, :82",
+        "tls-listen": "[::1]:443",
+        "tls-cert": "a.pem:a.key, /b:c.pem:/b.key",
+        "tls-client-ca": "ca.pem",
         "admin": "localhost:1",
         "workers": "3",
         "trusted-proxies": "10.0.0.0/8,192.0.2.1,fd00::/8",
@@ -36,6 +39,9 @@ def test_each_option_is_read() -> None:
     assert read_settings(given, {}, 7) == Settings(
         rules="r.yaml",
         listen=(("127.0.0.1", 0), ("::1", 81), ("0.0.0.0", 82)),
+        tls_listen=(("::1", 443),),
+        tls_cert=(("a.pem", "a.key"), ("/b:c.pem", "/b.key")),
+        tls_client_ca="ca.pem",
         admin=("localhost", 1),
         workers=3,
         trusted_proxies=tuple(map(ipaddress.ip_network, ("10.0.0.0/8", "192.0.2.1/32", "fd00::/8"))),
@@ -66,6 +72,12 @@ def test_environment_stands_in_for_options_not_given() -> None:
         ("listen", "::1:8080"),
         ("listen", ","),
         ("listen", ",".join(["h:1"] * 65)),
+        ("tls-listen", "127.0.0.1:443"),
+        ("tls-listen", "443"),
+        ("tls-cert", "a.pem:a.key"),
+        ("tls-cert", "a.pem"),
+        ("tls-cert", ":a.key"),
+        ("tls-client-ca", "ca.pem"),
         ("workers", "0"),
         ("workers", "257"),
         ("workers", "two"),
@@ -98,6 +110,16 @@ def test_limits_are_inclusive() -> None:
     )
     assert (found.workers, len(found.listen), found.drain_timeout_s) == (256, 64, 86_400.0)
     assert read_settings({"rules": "r"}, {}, 1000).workers == 256
+
+
+def test_tls_may_stand_alone() -> None:
+    """An empty --listen leaves the TLS listeners, of which there may be 64, with 1000 certificates."""
+    given = {"rules": "r", "listen": "", "tls-listen": "h:1", "tls-cert": "c:k"}
+    assert (read_settings(given, {}, 1).listen, read_settings(given, {}, 1).tls_listen) == ((), (("h", 1),))
+    for option, one, most in (("tls-listen", "h:1", 64), ("tls-cert", "c:k", 1000)):
+        read_settings(given | {option: ",".join([one] * most)}, {}, 1)
+        with pytest.raises(ValueError, match=f"^--{option}: at most {most}"):
+            read_settings(given | {option: ",".join([one] * (most + 1))}, {}, 1)
 
 
 def test_the_rule_file_is_needed() -> None:

@@ -11,6 +11,7 @@ from time import monotonic
 from proxy.clock import TICK_S, Clock
 from proxy.downstream.listener import Listener
 from proxy.downstream.stream import ClientStream
+from proxy.downstream.tls import Certificates, Material
 from proxy.errors import ProxyError
 from proxy.gateway.exchange import Exchange
 from proxy.gateway.snapshot import Snapshot, make_snapshot
@@ -30,6 +31,7 @@ class Gateway:
         self._settings = settings
         self._registry = EndpointRegistry(clock)
         self._state = State(clock, counters, self._snapshot(0, RuleFile({}, ()), counters))
+        self._certificates: Certificates | None = None
         self._listeners: list[Listener] = []
         self._timer: asyncio.TimerHandle | None = None
         self._drained = asyncio.Event()
@@ -49,6 +51,13 @@ class Gateway:
         """What active checks say of endpoints, by url."""
         self._registry.set_up(up)
 
+    def set_certificates(self, material: Material) -> None:
+        """Show these, which have been examined, in every handshake from now on; open connections stay."""
+        if self._certificates is None:
+            self._certificates = Certificates(material)
+        else:
+            self._certificates.update(material)
+
     def counts(self) -> Counts:
         """What happened since the last call, and what holds now."""
         for listener in self._listeners:
@@ -57,11 +66,12 @@ class Gateway:
         counts.endpoints = self._registry.states()
         return counts
 
-    async def listen(self, sockets: list[socket.socket]) -> None:
-        """Serve on these bound sockets."""
-        for bound in sockets:
+    async def listen(self, sockets: list[socket.socket], tls_sockets: list[socket.socket] | None = None) -> None:
+        """Serve on these bound sockets; on `tls_sockets` with the certificates, which have been set."""
+        for bound in (*sockets, *(tls_sockets or ())):
             host, port = bound.getsockname()[:2]
-            listener = Listener(self, self._state.clock, f"{host}:{port}", self._settings.trusted_proxies)
+            certificates = None if bound in sockets else self._certificates
+            listener = Listener(self, self._state.clock, f"{host}:{port}", self._settings.trusted_proxies, certificates)
             await listener.open(bound)
             self._listeners.append(listener)
         self._tick()

@@ -87,6 +87,9 @@ GAUGES: Final = {
         ("service", "version", "endpoint"),
         "1: every worker sends requests there. 0: its health check fails, or a worker has ejected it.",
     ),
+    "tls_certificate_not_after_seconds": Kind(
+        ("certificate",), "When a certificate shown to clients expires, in Unix time; by its first name."
+    ),
     "config_last_reload_success": Kind((), "1: the rules as last read are in use. 0: they were refused."),
     "config_last_reload_success_timestamp_seconds": Kind((), "When the rules in use were taken, in Unix time."),
     "config_generation": Kind((), "The number of the rules in use: each reload that is taken adds 1."),
@@ -181,6 +184,10 @@ class Registry(Collector):
     def set_health(self, up: Mapping[str, bool]) -> None:
         """The health checks' verdicts by endpoint url, all of them; an endpoint without one counts as healthy."""
         self._healthy = dict(up)
+
+    def set_certificates(self, not_after: Mapping[str, float]) -> None:
+        """When the certificates that clients are shown expire, in Unix time."""
+        self._own["tls_certificate_not_after_seconds"] = {(name,): moment for name, moment in not_after.items()}
 
     def set_workers(self, accepting: int) -> None:
         """How many workers accept connections."""

@@ -3,6 +3,7 @@
     control -> worker   start   Start             first of all: settings, addresses, rules and health to begin with
                         rules   Rules             a new generation, already checked
                         health  dict[str, bool]   endpoint url -> active check's verdict
+                        certificates Material     what TLS listeners show from now on, already examined
                         drain   float             take nothing new; end within so many seconds
     worker -> control   ready   None              listening
                         applied int               this generation is live
@@ -23,11 +24,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
+from proxy.downstream.tls import Material
 from proxy.rules.model import RuleFile
 from proxy.run.ports import Bound
 from proxy.settings import Settings
 
-Kind = Literal["start", "rules", "health", "drain", "ready", "applied", "failed", "counts", "gone"]
+Kind = Literal["start", "rules", "health", "certificates", "drain", "ready", "applied", "failed", "counts", "gone"]
 LENGTH: Final = struct.Struct("!I")
 MESSAGE_BYTES_MAX: Final = 256 * 1024 * 1024
 """A rule file of the largest size allowed, pickled, is some tens of MiB; more is a fault of ours."""
@@ -45,12 +47,15 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """All a worker needs to begin. addresses: where its sockets listen."""
+    """All a worker needs to begin. addresses: where its sockets listen; tls_addresses: those that do so for TLS, with
+    these certificates."""
 
     settings: Settings
     addresses: tuple[Bound, ...]
     rules: Rules
     health: dict[str, bool]
+    tls_addresses: tuple[Bound, ...] = ()
+    certificates: Material | None = None
 
 
 def encode(kind: Kind, payload: object) -> bytes:

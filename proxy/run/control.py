@@ -17,12 +17,12 @@ from proxy.admin.view import ConfigState, View
 from proxy.observe.metrics import Registry
 from proxy.rules.model import RuleFile
 from proxy.run.birth import Birth
-from proxy.run.channel import Rules, Start
+from proxy.run.certificates import CertificateFiles
+from proxy.run.channel import Start
 from proxy.run.load import Loaded
-from proxy.run.ports import Bound, show
+from proxy.run.ports import show
 from proxy.run.reload import Reloader
 from proxy.run.supervisor import Supervisor
-from proxy.settings import Settings
 from proxy.sources.base import Content, RuleSource
 from proxy.tasks import spawn
 
@@ -30,17 +30,18 @@ log = logging.getLogger("grayhound.control")
 
 
 class Control:
-    """One run of the proxy. addresses: where the workers listen. began: when the process did, on time.monotonic."""
+    """One run of the proxy. start: what workers begin with, but for the certificates, which have been read.
+    began: when the process did, on time.monotonic."""
 
-    def __init__(
-        self, settings: Settings, source: RuleSource, addresses: tuple[Bound, ...], loaded: Loaded, began: float
-    ) -> None:
-        self._settings = settings
+    def __init__(self, start: Start, source: RuleSource, certificates: CertificateFiles | None, began: float) -> None:
+        self._settings = start.settings
         self._source = source
-        self._addresses = addresses
+        self._addresses = [(show(address[1:]), "") for address in start.addresses]
+        self._addresses += [(show(address[1:]), " for TLS") for address in start.tls_addresses]
+        self._certificates = certificates
         self._began = began
         self._registry = Registry()
-        self._supervisor = Supervisor(Start(settings, addresses, Rules(1, loaded.rule_file), {}), self._registry)
+        self._supervisor = Supervisor(start, self._registry)
         self._reloader = Reloader(source, self._supervisor, self._going_live, self._registry.reloaded)
         self._check: Callable[[RuleFile], None] = lambda _: None  # until the checker is there
         self._told_to_end = asyncio.Event()
@@ -48,6 +49,7 @@ class Control:
     async def run(self, births: Sequence[Birth], content: Content, loaded: Loaded, admin_port: int) -> int:
         """Serve until told to end; 0, the exit code. Raises StartError."""
         self._listen_to_signals()
+        self._certificates_changed()
         await self._reloader.go_live(content, loaded)
         await self._supervisor.start(births)
         self._supervisor.reap()  # those that ended before anyone listened
@@ -62,9 +64,13 @@ class Control:
             runner = await serve(self._view(), self._settings.admin[0], admin_port)
             log.info("admin port on %s", show((self._settings.admin[0], admin_port)))
             spawn(self._say_when_ready(), name="ready")
-            follow = spawn(self._reloader.follow(), name="reload")
+            following = [spawn(self._reloader.follow(), name="reload")]
+            if self._certificates is not None:
+                changed = self._certificates_changed
+                following.append(spawn(self._certificates.follow(changed), name="certificates"))
             await self._told_to_end.wait()
-            follow.cancel()
+            for task in following:
+                task.cancel()
             log.info("draining, for %g s at most", self._settings.drain_timeout_s)
             await self._supervisor.drain(self._settings.drain_timeout_s)
             await runner.cleanup()
@@ -101,8 +107,8 @@ class Control:
 
     async def _say_when_ready(self) -> None:
         await self._supervisor.accepted()
-        for address in self._addresses:
-            log.info("listening on %s", show(address[1:]))
+        for address, purpose in self._addresses:
+            log.info("listening%s on %s", purpose, address)
         took_s = time.monotonic() - self._began
         log.info("ready: %d workers, %.2f s after the start (pid %d)", self._settings.workers, took_s, os.getpid())
 
@@ -110,6 +116,11 @@ class Control:
         """Before the workers: every series of the new rules stands at 0 when the first request arrives."""
         self._registry.declare(rule_file, generation)
         self._check(rule_file)
+
+    def _certificates_changed(self) -> None:
+        if self._certificates is not None:
+            self._registry.set_certificates(self._certificates.not_after)
+            self._supervisor.set_certificates(self._certificates.material)
 
     def _health_changed(self, up: dict[str, bool]) -> None:
         self._registry.set_health(up)

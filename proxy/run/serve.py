@@ -14,6 +14,7 @@ from typing import NoReturn
 from proxy.errors import StartError
 from proxy.observe import logs
 from proxy.run.birth import give_birth
+from proxy.run.certificates import certificate_files
 from proxy.run.ports import bind_one, reserve
 from proxy.settings import Settings
 from proxy.sources.base import SourceError
@@ -30,20 +31,25 @@ def serve(settings: Settings) -> int:
         content = source.read()
     except SourceError as error:
         raise StartError(str(error)) from None
-    reserved, admin = reserve(settings.listen), bind_one(settings.admin)
+    certificates = certificate_files(settings)
+    if certificates is not None:
+        certificates.read()
+    reserved, tls_reserved, admin = reserve(settings.listen), reserve(settings.tls_listen), bind_one(settings.admin)
     births = [give_birth() for _ in range(settings.workers)]
     try:
+        from proxy.run.channel import Rules, Start
         from proxy.run.control import Control
         from proxy.run.load import load
 
         loaded = load(content)
-        control = Control(settings, source, reserved.addresses, loaded, began)
+        start = Start(settings, reserved.addresses, Rules(1, loaded.rule_file), {}, tls_reserved.addresses)
+        control = Control(start, source, certificates, began)
         # Not uvloop: it keeps SIGCHLD to itself, control must hear of every child, and has little to do otherwise.
         return asyncio.run(control.run(births, content, loaded, admin.getsockname()[1]))
     finally:
         for birth in births:
             birth.end.close()  # a worker whose channel closes ends
-        for sock in (*reserved.sockets, admin):
+        for sock in (*reserved.sockets, *tls_reserved.sockets, admin):
             sock.close()
 
 

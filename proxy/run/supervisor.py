@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
+from proxy.downstream.tls import Material
 from proxy.observe.counters import Counts
 from proxy.run.birth import Birth, give_birth
 from proxy.run.channel import Channel, Kind, Rules, Start, encode
@@ -143,6 +144,11 @@ class Supervisor:
         """Every worker, present and future, gets these verdicts."""
         self._start = replace(self._start, health=dict(up))
         self._tell(encode("health", self._start.health))
+
+    def set_certificates(self, material: Material) -> None:
+        """Every worker, present and future, shows these."""
+        self._start = replace(self._start, certificates=material)
+        self._tell(encode("certificates", material))
 
     async def applied(self, generation: int, timeout_s: float) -> list[str]:
         """Wait until every worker that accepts has this generation; what went wrong where, if anything did."""

@@ -55,6 +55,9 @@ class Worker:
             case "health":
                 if self._gateway is not None:
                     self._gateway.set_health(payload)
+            case "certificates":
+                if self._gateway is not None:
+                    self._gateway.set_certificates(payload)
             case "drain":
                 self._drain_timeout_s = payload
                 self._told_to_drain.set()
@@ -67,16 +70,18 @@ class Worker:
         gateway = self._gateway = Gateway(start.settings)
         gateway.apply(start.rules.generation, start.rules.rule_file)
         gateway.set_health(start.health)
+        if start.certificates is not None:
+            gateway.set_certificates(start.certificates)
         gc.collect()
         gc.freeze()  # what stands now stands for good: later collections need not walk it
         gc.set_threshold(*GC_THRESHOLD)
-        sockets = [bind_shared(address) for address in start.addresses]
-        spawn(self._listen(gateway, sockets, start.rules.generation), name="listen").add_done_callback(self._listened)
+        spawn(self._listen(gateway, start), name="listen").add_done_callback(self._listened)
 
-    async def _listen(self, gateway: Gateway, sockets: list[socket.socket], generation: int) -> None:
-        await gateway.listen(sockets)
+    async def _listen(self, gateway: Gateway, start: Start) -> None:
+        sockets = [bind_shared(address) for address in start.addresses]
+        await gateway.listen(sockets, [bind_shared(address) for address in start.tls_addresses])
         self._listening = True
-        self._channel.send(encode("applied", generation))
+        self._channel.send(encode("applied", start.rules.generation))
         self._channel.send(encode("ready", None))
         self._count()
 
@@ -116,11 +121,19 @@ class Worker:
         await self._channel.close()
 
 
+def _unraisable(what: sys.UnraisableHookArgs) -> None:
+    """Python's ssl cannot raise where a client asks for a name that is not ASCII: it refuses the handshake, and
+    complains here. That is the client's fault, and no reason to fill the log."""
+    if not isinstance(what.exc_value, UnicodeDecodeError):
+        sys.__unraisablehook__(what)
+
+
 def main() -> None:
     # Control alone listens to signals and says `drain`; a supervisor that signals the whole group must not cut traffic.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     logs.set_up("info")
+    sys.unraisablehook = _unraisable
     end = socket.socket(fileno=int(sys.argv[1]))
     end.set_inheritable(False)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
