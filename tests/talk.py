@@ -302,7 +302,9 @@ class Stage:
     async def settled(self) -> None:
         """Every exchange has ended, and every number that should be zero is."""
         numbers = self.gateway._state.counters._versions.values()
-        await until(lambda: not self.listener.connections and not self.gateway._state.tunnels, "clients' connections end")
+        await until(
+            lambda: not self.listener.connections and not self.gateway._state.tunnels, "clients' connections end"
+        )
         await until(lambda: all(e.pool.open == len(e.pool._idle) for e in self.endpoints), "pool.open == idle")
         assert all(endpoint.in_flight == 0 and not endpoint.pool._waiting for endpoint in self.endpoints)
         assert all(one.in_flight == 0 and one.retrying == 0 and one.tunnels == 0 for one in numbers)

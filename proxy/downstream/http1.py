@@ -67,24 +67,9 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_blocked",
-        "_buffer",
-        "_chunks",
-        "_close",
-        "_encode",
-        "_home",
-        "_in_loop",
-        "_last",
-        "_left",
-        "_minor",
-        "_paused",
-        "_reader",
-        "_state",
-        "_transport",
-        "deadline",
-        "exchange",
-        "peer",
-    )
+        "_blocked", "_buffer", "_chunks", "_close", "_encode", "_home", "_in_loop", "_last", "_left", "_minor",
+        "_paused", "_reader", "_state", "_transport", "deadline", "exchange", "peer",
+    )  # fmt: skip
 
     def __init__(self, home: Home) -> None:
         self._home = home

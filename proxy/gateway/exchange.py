@@ -42,26 +42,10 @@ class Exchange:
     """
 
     __slots__ = (
-        "_blocked",
-        "_body",
-        "_client",
-        "_decision",
-        "_end_by",
-        "_endpoint",
-        "_head",
-        "_lane",
-        "_phase",
-        "_replayable",
-        "_request_done",
-        "_stalled",
-        "_started",
-        "_state",
-        "_status",
-        "_tried_at",
-        "_tries",
-        "_upstream",
-        "deadline",
-    )
+        "_blocked", "_body", "_client", "_decision", "_end_by", "_endpoint", "_head", "_lane", "_phase",
+        "_replayable", "_request_done", "_stalled", "_started", "_state", "_status", "_tried_at", "_tries",
+        "_upstream", "deadline",
+    )  # fmt: skip
 
     def __init__(self, state: State, client: ClientStream, head: RequestHead) -> None:
         self._state = state

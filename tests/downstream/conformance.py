@@ -209,7 +209,7 @@ REFUSED: Final = (
 )  # fmt: skip
 
 H: Final = "Host: a"
-CHUNKS: Final = b"2\r\nab\r\n3;x=\"y z\"\r\ncde\r\n0\r\n\r\n"
+CHUNKS: Final = b'2\r\nab\r\n3;x="y z"\r\ncde\r\n0\r\n\r\n'
 CHUNKED_ANSWER: Final = wire("HTTP/1.1 200 OK", "Transfer-Encoding: chunked", body=CHUNKS)
 CLOSING: Final = wire("HTTP/1.1 200 OK", "Content-Length: 2", "Connection: close", body=b"ok")
 

@@ -71,7 +71,7 @@ async def test_refused_client_may_read_its_answer_and_then_has_to_go() -> None:
 
 async def test_client_that_does_not_take_its_last_answer_is_cut() -> None:
     """After the time to flush."""
-    size = 16 << 20
+    size = 32 << 20
     answer = Answer(wire("HTTP/1.1 200 OK", f"Content-Length: {size}", body=b"x" * size))
     async with stage(Upstream(answer)) as the, the.client() as client:
         client.writer.transport.pause_reading()

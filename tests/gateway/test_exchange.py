@@ -431,7 +431,7 @@ async def test_waiters_do_not_starve_when_a_connection_fails() -> None:
         assert all(one.startswith(b"HTTP/1.1 502 ") for one in heard)
 
 
-BIG = 8 << 20
+BIG = 32 << 20
 
 
 async def test_slow_client_stops_the_upstream() -> None:

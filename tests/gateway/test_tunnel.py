@@ -13,7 +13,7 @@ from tests.talk import Client, Stage, reset, stage, until, wire
 ASK = wire("GET /chat HTTP/1.1", "Host: a", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: x")
 ACCEPT = wire("HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", "Upgrade: websocket")
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-BIG = 8 << 20
+BIG = 32 << 20
 
 
 @asynccontextmanager
