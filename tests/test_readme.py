@@ -124,9 +124,9 @@ def test_the_container_is_run_as_it_is_built() -> None:
     """The ports and the rule file's place, in the page and in the Dockerfile."""
     dockerfile = (ROOT / "Dockerfile").read_text()
     (run,) = (line for line in SHELL if line.startswith("docker run"))
-    place, port = re.search(r":(/\S+\.yaml)", run), re.search(r"-p \d+:(\d+)", run)
+    place, port = re.search(r":(/\S+):ro", run), re.search(r"-p \d+:(\d+)", run)
     assert place is not None and port is not None
-    assert f'CMD ["{place[1]}"]' in dockerfile
+    assert f'CMD ["{place[1]}/rules.yaml"]' in dockerfile
     assert re.search(rf"^EXPOSE .*\b{port[1]}\b", dockerfile, re.MULTILINE)
     for variable in re.findall(r"GRAYHOUND_[A-Z_]+", dockerfile):
         assert variable in map(settings.variable, settings.options())
