@@ -1,8 +1,8 @@
 """One request and its response passing through. Knows neither protocol: only the two streams it stands between.
 
-    start -> decide -> attempt -> (wait for a connection) -> send -> response head -> response body -> finish
-                          ^                                    |
-                          +------ another try <---- failure ---+
+start -> decide -> attempt -> (wait for a connection) -> send -> response head -> response body -> finish
+                      ^                                    |
+                      +------ another try <---- failure ---+
 """
 
 from __future__ import annotations

@@ -134,5 +134,3 @@ def _fallbacks(service: Service, version: str) -> list[str]:
     others = [name for name in (service.stable, *service.versions) if name != version]
     kinds = {"stable": others[:1] if version != service.stable else [], "any": list(dict.fromkeys(others)), "none": []}
     return kinds[service.fallback]
-
-

@@ -16,9 +16,7 @@ class Tunnel:
 
     __slots__ = ("_counts", "_half_closed", "_open", "_tunnels", "client", "upstream")
 
-    def __init__(
-        self, tunnels: set[OpenTunnel], counts: VersionCounts, client: Transport, upstream: Transport
-    ) -> None:
+    def __init__(self, tunnels: set[OpenTunnel], counts: VersionCounts, client: Transport, upstream: Transport) -> None:
         self._tunnels = tunnels
         self._counts = counts
         self._open = 2

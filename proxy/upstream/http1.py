@@ -278,5 +278,3 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         if self._sink is not None:
             self._sink.request_unblocked()
-
-
