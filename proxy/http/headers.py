@@ -23,6 +23,10 @@ HOP_BY_HOP: Final = frozenset(
 _NOT_NOMINATED: Final = frozenset((b"host", b"content-length", b"transfer-encoding", b"close", b"cookie"))
 NOMINATED_MAX: Final = 32
 """Fields one Connection field may name; more than any honest message has."""
+_CUT_BY_REGEX: Final = HOP_BY_HOP | {
+    b"host", b"content-length", b"transfer-encoding", b"forwarded", b"x-request-id", b"x-real-ip",
+    b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port",
+}  # fmt: skip
 _PASSES: Final = frozenset((b"host", b"content-length", b"transfer-encoding", b"expect", b"x-request-id"))
 _KEEP_ALIVE: Final = (b"keep-alive",)
 _KEEP_ALIVE_LINE: Final = b"\r\nConnection: keep-alive\r\n"
@@ -30,6 +34,15 @@ _TUNNELS_REFUSED: Final = frozenset((b"h2c", b"tls/1.0", b"http/2.0"))
 """Upgrades that would carry requests past the rules: each request in them must be seen here."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def _without(raw: bytes, names: set[bytes]) -> bytes:
+    """A head's bytes without the lines of these fields, which are named in lower case."""
+    if names <= _CUT_BY_REGEX:
+        return _cutter(frozenset(names)).sub(b"", raw)
+    # Names that a client has thought up: compiling a regex for each would be work it could make us do.
+    first, *lines = raw.split(b"\r\n")
+    return b"\r\n".join((first, *(line for line in lines if line.partition(b":")[0].lower() not in names)))
 
 
 @lru_cache(maxsize=256)
@@ -198,7 +211,7 @@ def _without_private_fields(head: RequestHead, own_target: bool) -> bytes:
             cut.update(nominated(fields))
     if not own_target or fields.get(b"host") == (b"",):
         cut.add(b"host")
-    return _cutter(frozenset(cut)).sub(b"", raw) if cut else raw
+    return _without(raw, cut) if cut else raw
 
 
 def _is_private(name: bytes, trusted: bool) -> bool:
@@ -246,7 +259,7 @@ def forward_response(head: ResponseHead, added: bytes, *, chunked: bool = True, 
         if not chunked:
             cut.add(b"transfer-encoding")
         if cut:
-            raw = _cutter(frozenset(cut)).sub(b"", raw)
+            raw = _without(raw, cut)
     if head.minor == 0:
         raw = b"HTTP/1.1" + raw[8:]
     return raw[:-2] + added + b"\r\n" if added else raw
