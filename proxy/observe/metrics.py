@@ -42,7 +42,7 @@ COUNTERS: Final = {
     "requests_total": Kind(
         ("route", "service", "version", "code", "method"),
         "Requests answered, by status code. Error ratio of a version: "
-        'sum(rate(...{version="v2",code=~"5.."}[1m])) / sum(rate(...{version="v2"}[1m])).',
+        '1 - sum(rate(...{version="v2",code!~"5.."}[1m])) / sum(rate(...{version="v2"}[1m])).',
     ),
     "request_bytes_total": Kind(("service", "version"), "Bytes of request bodies passed on to a version."),
     "response_bytes_total": Kind(("service", "version"), "Bytes of response bodies passed on to clients."),
