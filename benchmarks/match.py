@@ -2,8 +2,11 @@
 
 Each case runs over many different requests, read by the reader of the data plane. The time of the bare loop is taken
 off. Reading cookies and the query counts: heads are used once per round. CPU time of the thread, so that what else runs
-counts only by the caches it empties; median and best of several rounds, cases in turn. All requests and routes
-of a case are touched once per round: what 10,000 cost above 10 is memory that is not in the cache.
+counts only by the caches it empties; median and best of several rounds, cases in turn.
+
+Does choosing among more cost more? The requests of every size go to ten of the routes or values, spread over all, so
+that the ratio tells what the look-up costs. `each` asks for all of them in turn: what it costs above that is
+memory that is not in the processor's cache, the worst that a wide spread of requests can do.
 """
 
 from __future__ import annotations
@@ -107,44 +110,49 @@ def cases() -> list[Case]:
             lambda n: ("/", "shop.example.com", f"ua: agent v{n}"),
         ),
     ]
-    for size in (10, 100, 1_000, 10_000):
-        listed.append(
-            Case(
-                f"{size:,} hosts",
-                tuple(route((EVERYONE,), hosts=(f"h{n}.example.com",)) for n in range(size)),
-                lambda n, size=size: ("/", f"h{n * 7919 % size}.example.com", ""),  # type: ignore[misc]
-                base="10 hosts",
-            )
-        )
-    for size in (10, 100, 1_000, 10_000):
-        listed.append(
-            Case(
-                f"{size:,} prefixes",
-                tuple(route((EVERYONE,), path=PathMatch("prefix", f"/p{n}")) for n in range(size)),
-                lambda n, size=size: (f"/p{n * 7919 % size}/cart", "shop.example.com", ""),  # type: ignore[misc]
-                base="10 prefixes",
-            )
-        )
-    for size in (10, 10_000):
-        listed.append(
-            Case(
-                f"{size:,} values as rules",
-                (route((*(Rule(f"r{n}", equal("header", "x", f"v{n}"), "v2") for n in range(size)), EVERYONE)),),
-                lambda n, size=size: ("/", "shop.example.com", f"x: v{n * 7919 % size}"),  # type: ignore[misc]
-                base="10 values as rules",
-            )
-        )
-    for size in (10, 10_000):
-        values = (f"v{n}" for n in range(size))
-        listed.append(
-            Case(
-                f"{size:,} values as a list",
-                (route((Rule("r", equal("header", "x", *values), "v2"), EVERYONE)),),
-                lambda n, size=size: ("/", "shop.example.com", f"x: v{n * 7919 % size}"),  # type: ignore[misc]
-                base="10 values as a list",
-            )
-        )
-    return listed
+    for size, asked in ((10, 10), (100, 10), (1_000, 10), (10_000, 10), (10_000, 10_000)):
+        listed += scaled(size, asked)
+    return sorted(listed, key=lambda case: case.base)
+
+
+def scaled(size: int, asked: int) -> list[Case]:
+    """The same choice among `size` routes or values, of which the requests ask for so many."""
+    step = size // asked
+    label = f"{size:,}" if asked == 10 else f"{size:,}, each"
+
+    def nth(n: int) -> int:
+        return n * 7919 % asked * step
+
+    def rule(n: int) -> Rule:
+        return Rule(f"r{n}", equal("header", "x", f"v{n}"), "v2")
+
+    in_list = Rule("r", equal("header", "x", *(f"v{n}" for n in range(size))), "v2")
+    return [
+        Case(
+            f"hosts: {label}",
+            tuple(route((EVERYONE,), hosts=(f"h{n}.example.com",)) for n in range(size)),
+            lambda n: ("/", f"h{nth(n)}.example.com", ""),
+            base="hosts: 10",
+        ),
+        Case(
+            f"prefixes: {label}",
+            tuple(route((EVERYONE,), path=PathMatch("prefix", f"/p{n}")) for n in range(size)),
+            lambda n: (f"/p{nth(n)}/cart", "shop.example.com", ""),
+            base="prefixes: 10",
+        ),
+        Case(
+            f"values, a rule each: {label}",
+            (route((*map(rule, range(size)), EVERYONE)),),
+            lambda n: ("/", "shop.example.com", f"x: v{nth(n)}"),
+            base="values, a rule each: 10",
+        ),
+        Case(
+            f"values, one list: {label}",
+            (route((in_list, EVERYONE)),),
+            lambda n: ("/", "shop.example.com", f"x: v{nth(n)}"),
+            base="values, one list: 10",
+        ),
+    ]
 
 
 def fresh(heads: list[RequestHead]) -> list[RequestHead]:
