@@ -1,8 +1,7 @@
 """Certificates: what a TLS listener shows to which client, and how a pair of certificate and key is put to the test.
 
 Everything is given as PEM bytes: control reads the files once and judges them, workers are sent the same bytes, so all
-of them show the same and a file that changes in between cannot part them. Python's ssl reads only files; the bytes are
-handed to it as files in memory, which leave no trace on a disk.
+of them show the same and a file that changes in between cannot part them.
 
 Protocols and ciphers are those of Mozilla's "intermediate" advice: TLS 1.2 and 1.3, forward secrecy and authenticated
 encryption only. That leaves out no client of the last ten years, and every known attack on TLS 1.2 is one on what is
@@ -11,13 +10,12 @@ left out: CBC, RC4, RSA key exchange, compression, renegotiation.
 
 from __future__ import annotations
 
-import os
-import re
 import ssl
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+
+from proxy import pem
 
 HANDSHAKE_S: Final = 10.0
 """From the connection to the end of its handshake; a client far away takes a second, an idle one holds memory."""
@@ -27,16 +25,6 @@ FLIGHTS_MAX: Final = 8
 """Turns in which a handshake with itself ends; TLS 1.2 takes three."""
 NO_CHECK_TIME: Final = 0x200000
 """X509_V_FLAG_NO_CHECK_TIME, which ssl has no name for: an expired certificate is still read, and warned about."""
-
-_BLOCKS = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL).findall
-_KEY = re.compile(rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----").search
-_ENCRYPTED = re.compile(rb"-----BEGIN ENCRYPTED PRIVATE KEY-----|Proc-Type: 4,ENCRYPTED").search
-_REASONS: Final = {
-    "KEY_VALUES_MISMATCH": "the key does not belong to the certificate",
-    "KEY_TYPE_MISMATCH": "the key does not belong to the certificate",
-    "EE_KEY_TOO_SMALL": "the certificate's key is too short to be safe",
-    "CA_MD_TOO_WEAK": "the certificate is signed with a digest that is not safe",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,29 +94,16 @@ def examine(pair: Pair) -> Certificate:
     By a handshake with itself, in memory: it proves that key and certificate do their work with these protocols and
     ciphers, and it is the one public way in Python's ssl to a parsed certificate.
     """
-    blocks = _BLOCKS(pair.certificate)
-    if not blocks:
-        raise ValueError("there is no certificate in PEM form in it")
-    if not _KEY(pair.key):
-        raise ValueError("there is no private key in PEM form in it")
-    if _ENCRYPTED(pair.key):
-        raise ValueError("the key is encrypted; nobody is there to type its password")
+    server = _server_context(b"", pair)
     try:
-        return _read(_shown(_server_context(b"", pair), _trusting(blocks)))
-    except ssl.SSLCertVerificationError as error:
-        raise ValueError(f"not a certificate for servers: {error.verify_message}") from None
+        return _read(_shown(server, _trusting(pair.certificate)))
     except ssl.SSLError as error:
-        raise ValueError(_REASONS.get(error.reason or "", f"OpenSSL cannot use it: {error.reason or error}")) from None
+        raise ValueError(f"cannot be shown by a server: {pem.reason(error)}") from None
 
 
-def examine_ca(pem: bytes) -> None:
+def examine_ca(cas: bytes) -> None:
     """See that CAs can be read. Raises ValueError with what is wrong."""
-    if not _BLOCKS(pem):
-        raise ValueError("there is no certificate in PEM form in it")
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=_ascii(_BLOCKS(pem)))
-    except ssl.SSLError as error:
-        raise ValueError(f"OpenSSL cannot use it: {error.reason or error}") from None
+    pem.load_cas(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), cas)
 
 
 def _server_context(client_ca: bytes, pair: Pair | None = None) -> ssl.SSLContext:
@@ -139,36 +114,21 @@ def _server_context(client_ca: bytes, pair: Pair | None = None) -> ssl.SSLContex
     context.set_alpn_protocols(["http/1.1"])
     if client_ca:
         context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(cadata=_ascii(_BLOCKS(client_ca)))
+        pem.load_cas(context, client_ca)
         # Each handshake shows the certificate anew: a resumed one would still be believed after the CA was replaced.
         context.options |= ssl.OP_NO_TICKET
         context.num_tickets = 0
     if pair is not None:
-        with _file_of(pair.certificate) as certificate, _file_of(pair.key) as key:
-            context.load_cert_chain(certificate, key, password=lambda: b"")
+        pem.load_pair(context, pair.certificate, pair.key)
     return context
 
 
-@contextmanager
-def _file_of(data: bytes) -> Iterator[str]:
-    """A file with these bytes that exists in this process's memory only."""
-    with os.fdopen(os.memfd_create("pem", os.MFD_CLOEXEC), "wb") as file:
-        file.write(data)
-        file.flush()
-        yield f"/proc/self/fd/{file.fileno()}"
-
-
-def _ascii(blocks: list[bytes]) -> str:
-    """The PEM blocks alone: a file may have comments in any language between them."""
-    return b"\n".join(blocks).decode("ascii", "replace")
-
-
-def _trusting(blocks: list[bytes]) -> ssl.SSLContext:
+def _trusting(certificates: bytes) -> ssl.SSLContext:
     """A client that trusts these very certificates, whoever issued them."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | NO_CHECK_TIME
-    context.load_verify_locations(cadata=_ascii(blocks))
+    pem.load_cas(context, certificates)
     return context
 
 

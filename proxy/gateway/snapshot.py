@@ -13,6 +13,7 @@ from proxy.rules.decision import Decision
 from proxy.rules.model import Retry, Route, RuleFile, Service, Timeouts
 from proxy.rules.table import RouteTable
 from proxy.upstream.endpoint import Endpoint, EndpointRegistry
+from proxy.upstream.tls import security
 from proxy.upstream.version import Version
 
 VIA: Final = b"Via: 1.1 grayhound\r\n"
@@ -95,7 +96,10 @@ def _versions(
     named: set[tuple[str, str, str]] = set()
     for service in rule_file.services.values():
         for version in service.versions.values():
-            endpoints = [registry.get(service.name, version.name, spec, service.limits) for spec in version.endpoints]
+            secured = security(version.tls or service.tls, rule_file)
+            endpoints = [
+                registry.get(service.name, version.name, spec, service.limits, secured) for spec in version.endpoints
+            ]
             named.update((service.name, version.name, spec.url) for spec in version.endpoints)
             versions[service.name, version.name] = Version(
                 service.name, version.name, endpoints, service.balance, service.passive, draw

@@ -12,6 +12,7 @@ from typing import Any
 from proxy.rules.expect import Expectation, Trial, TrialRequest
 from proxy.rules.model import Otherwise, Retry, Route, Rule, RuleFile, Service, Timeouts, Version
 from proxy.rules.nodes import path_text
+from proxy.rules.tls import DEFAULT_TLS, Tls
 
 Raw = dict[str, Any]
 
@@ -25,14 +26,17 @@ def rule_file(raw: Raw) -> RuleFile:
 
 def _service(name: str, raw: Raw) -> Service:
     health = raw.pop("health", {})
-    versions = {
-        version: Version(version, (read or {}).get("endpoints", ()))
-        for version, read in raw.pop("versions", {}).items()
-    }
+    tls = raw["tls"] = replace(DEFAULT_TLS, **raw.pop("tls", {}))
+    versions = {version: _version(version, read or {}, tls) for version, read in raw.pop("versions", {}).items()}
     stable = raw.pop("stable", next(iter(versions), ""))
     timeouts = replace(Timeouts(), **raw.pop("timeouts", {}))
     retry = _retry(Retry(), raw.pop("retry", {}))
     return Service(name, stable, versions, timeouts=timeouts, retry=retry, **health, **raw)
+
+
+def _version(name: str, raw: Raw, tls: Tls) -> Version:
+    own = replace(tls, **raw["tls"]) if "tls" in raw else None
+    return Version(name, raw.get("endpoints", ()), own)
 
 
 def _retry(base: Retry, raw: Raw) -> Retry:

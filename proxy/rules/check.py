@@ -28,6 +28,7 @@ from proxy.rules.model import (
 )
 from proxy.rules.nodes import Path
 from proxy.rules.shapes import near
+from proxy.rules.tls import DEFAULT_TLS, Tls
 
 Finding = tuple[Path, str]
 """Where in the file, and what is wrong there."""
@@ -55,6 +56,10 @@ def _check_service(service: Service, at: Path) -> Iterator[Finding]:
     yield from _known_version(service.stable, service, (*at, "stable"))
     for version in service.versions.values():
         yield from _check_version(version, (*at, "versions", version.name, "endpoints"))
+        if version.tls is not None:
+            yield from _check_tls(version.tls, [version], (*at, "versions", version.name, "tls"))
+    if service.tls != DEFAULT_TLS:
+        yield from _check_tls(service.tls, service.versions.values(), (*at, "tls"))
     if service.active is not None and service.active.timeout > service.active.interval:
         yield (*at, "health", "active", "timeout"), "longer than `interval`: checks of one endpoint would overlap"
 
@@ -67,6 +72,14 @@ def _check_version(version: Version, at: Path) -> Iterator[Finding]:
             yield (*at, number), f"{endpoint.url} stands here twice; give it a `weight` instead"
     if version.endpoints and not any(endpoint.weight for endpoint in version.endpoints):
         yield at, "every endpoint has weight 0: none would get a request"
+
+
+def _check_tls(tls: Tls, versions: Iterable[Version], at: Path) -> Iterator[Finding]:
+    urls = [endpoint.url for version in versions for endpoint in version.endpoints]
+    if urls and not any(url.startswith("https:") for url in urls):
+        yield at, "no endpoint here is https://, so nothing would be secured"
+    if bool(tls.cert) != bool(tls.key):
+        yield at, f"`{'cert' if tls.cert else 'key'}` stands without `{'key' if tls.cert else 'cert'}`"
 
 
 # --- Routes --------------------------------------------------------------------------------------------------------

@@ -41,6 +41,7 @@ from proxy.rules.shapes import (
     choice,
     integer,
 )
+from proxy.rules.tls import Tls
 
 RETRIES_MAX: Final = 10
 """Further tries of one request; each one is load on a service in trouble."""
@@ -105,9 +106,20 @@ ENDPOINT: Final = ByKind(
     scalar=Then(_URL, EndpointSpec),
     map=Record(EndpointSpec, Key("url", _URL, required=True), Key("weight", integer(0, ENDPOINT_WEIGHT_MAX))),
 )
+_FILE: Final = some("the path of a file", units.file_path)
+TLS: Final = Record(
+    Tls,
+    Key("ca", _FILE),
+    Key("verify", BOOLEAN),
+    Key("server_name", some("a host", units.host)),
+    Key("cert", _FILE),
+    Key("key", _FILE),
+    build=dict,
+)
 VERSION: Final = Record(
     Version,
     Key("endpoints", ListOf(ENDPOINT, low=1, single=True), required=True),
+    Key("tls", TLS),
     build=dict,
     later=_LATER_HEADERS,
 )
@@ -138,6 +150,7 @@ SERVICE: Final = Record(
     Key("balance", choice("round_robin", "least_requests", "random_two", "hash")),
     Key("fallback", choice("stable", "any", "none")),
     Key("rescue", BOOLEAN),
+    Key("tls", TLS),
     Key("timeouts", TIMEOUTS),
     Key("retry", RETRY),
     Key("limits", Record(Limits, *(Key(name, integer(1, CONNECTIONS_MAX)) for name in ("connections", "pending")))),

@@ -6,10 +6,11 @@ percentages shares from 0 to 1. Plain frozen data: it is pickled from control to
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from proxy.rules.expect import Trial
+from proxy.rules.tls import DEFAULT_TLS, Tls
 
 ValueSource = Literal["header", "cookie", "query"]
 KeySource = Literal["header", "cookie", "query", "client_ip"]
@@ -279,6 +280,8 @@ class Version:
     """Unique within its service; a metric label."""
     endpoints: tuple[EndpointSpec, ...]
     """Never empty."""
+    tls: Tls | None = None
+    """In place of the service's, already complete: what the file leaves out is the service's; none: the service's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,6 +379,8 @@ class Service:
     """Checks at intervals; none: every endpoint counts as well."""
     passive: PassiveHealth | None = None
     """Ejection by real traffic; none: never."""
+    tls: Tls = DEFAULT_TLS
+    """How connections to `https://` endpoints are secured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,3 +393,5 @@ class RuleFile:
     """In file order."""
     tests: tuple[Trial, ...] = ()
     """The file's own tests, run before it is taken into use."""
+    files: dict[str, bytes] = field(default_factory=dict, repr=False)
+    """What stands in the files that it names, by path; filled in by who may read files."""

@@ -216,6 +216,13 @@ def endpoint_url(text: str) -> str:
     return f"{scheme}://{host(authority[1])}:{port}"
 
 
+def file_path(text: str) -> str:
+    """A file by its absolute path: a rule file may come from anywhere, so nothing is relative to it."""
+    if not text.startswith("/") or text.endswith("/") or _CONTROL(text):
+        raise ValueError(f"expected the absolute path of a file, like /etc/grayhound/ca.pem, not '{text}'")
+    return text
+
+
 def path(text: str) -> str:
     """A path that requests are compared with."""
     checked_path = request_path(text)

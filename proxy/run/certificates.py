@@ -11,20 +11,17 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
 from proxy.downstream.tls import Certificate, Material, Pair, examine, examine_ca
 from proxy.errors import StartError
+from proxy.run.files import Content, read_file
 from proxy.settings import PairFiles, Settings
 
 POLL_S: Final = 1.0
 """A new certificate is shown within two looks; they are replaced weeks before they expire."""
-FILE_BYTES_MAX: Final = 4 * 1024 * 1024
-"""A chain has some KiB, every CA of the web together 250 KiB."""
 
-Contents = tuple[bytes | str, ...]
-"""Of a part's files: what is in it, or why it cannot be read."""
+Contents = tuple[Content, ...]
 
 log = logging.getLogger("grayhound.tls")
 
@@ -39,7 +36,7 @@ class Part:
         self._seen: Contents = ()
 
     def look(self) -> Contents:
-        return tuple(_content(Path(file)) for file in self._files)
+        return tuple(read_file(file) for file in self._files)
 
     def settled(self, now: Contents) -> bool:
         """Whether this is a change that has stood for a poll."""
@@ -137,18 +134,7 @@ def _day(moment: float) -> str:
     return time.strftime("%Y-%m-%d", time.gmtime(moment))
 
 
-def _content(path: Path) -> bytes | str:
-    try:
-        if not path.is_file() and path.exists():
-            return f"{path} is not a file"  # reading a FIFO would wait for ever
-        with path.open("rb") as file:
-            data = file.read(FILE_BYTES_MAX + 1)
-    except OSError as error:
-        return f"cannot read {path}: {error.strerror}"
-    return data if len(data) <= FILE_BYTES_MAX else f"{path} is larger than {FILE_BYTES_MAX // 1024 // 1024} MiB"
-
-
-def _bytes(content: bytes | str) -> bytes:
+def _bytes(content: Content) -> bytes:
     if isinstance(content, str):
         raise ValueError(content)
     return content

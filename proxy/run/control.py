@@ -64,7 +64,10 @@ class Control:
             runner = await serve(self._view(), self._settings.admin[0], admin_port)
             log.info("admin port on %s", show((self._settings.admin[0], admin_port)))
             spawn(self._say_when_ready(), name="ready")
-            following = [spawn(self._reloader.follow(), name="reload")]
+            following = [
+                spawn(self._reloader.follow(), name="reload"),
+                spawn(self._reloader.follow_files(), name="reload of files"),
+            ]
             if self._certificates is not None:
                 changed = self._certificates_changed
                 following.append(spawn(self._certificates.follow(changed), name="certificates"))

@@ -1,17 +1,24 @@
-"""From a source's content to rules that may go live: parsed, and tried against the file's own tests."""
+"""From a source's content to rules that may go live: parsed, the files they name read, and tried against the file's own
+tests."""
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from proxy.errors import Fault, RuleError
 from proxy.http.h1 import read_request_head
 from proxy.rules.compile import compile_table
 from proxy.rules.model import RuleFile
+from proxy.rules.nodes import Path, locate, path_text, tree
 from proxy.rules.parse import parse
+from proxy.rules.tls import Tls
 from proxy.rules.trial import run_trials
+from proxy.run.files import Content as FileContent
+from proxy.run.files import read_file
 from proxy.sources.base import Content
+from proxy.upstream.tls import client_context, security
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +30,49 @@ class Loaded:
 
 
 def load(content: Content) -> Loaded:
-    """Raises RuleError with every fault, those of the file's own tests included."""
+    """Raises RuleError with every fault, those in files that it names and of its own tests included."""
     parsed = parse(content.text(), content.name)
+    files = read_files(parsed.rule_file)
+    rule_file = replace(parsed.rule_file, files={name: data for name, data in files.items() if isinstance(data, bytes)})
+    faults = _file_faults(rule_file, files, content)
     # Compiled even without tests: should that fail, it fails here, and not in every worker.
-    table = compile_table(parsed.rule_file, random.random, lambda: "issued")
-    if faults := run_trials(parsed.rule_file, table, read_request_head, content.name):
+    table = compile_table(rule_file, random.random, lambda: "issued")
+    if faults := [*faults, *run_trials(rule_file, table, read_request_head, content.name)]:
         raise RuleError(faults)
-    return Loaded(parsed.rule_file, tuple(parsed.warnings))
+    return Loaded(rule_file, tuple(parsed.warnings))
+
+
+def read_files(rule_file: RuleFile) -> dict[str, FileContent]:
+    """What stands now in each file that the rules name."""
+    return {name: read_file(name) for _, tls in _secured(rule_file) for name in tls.files.values()}
+
+
+def _secured(rule_file: RuleFile) -> Iterator[tuple[Path, Tls]]:
+    for service in rule_file.services.values():
+        yield ("services", service.name, "tls"), service.tls
+        for version in service.versions.values():
+            if version.tls is not None:
+                yield ("services", service.name, "versions", version.name, "tls"), version.tls
+
+
+def _file_faults(rule_file: RuleFile, files: dict[str, FileContent], content: Content) -> list[Fault]:
+    """What is wrong with these files; said once of each file, or pair of files, wherever it is named again."""
+    found: dict[tuple[str, str], Path] = {}
+    for at, tls in _secured(rule_file):
+        unread = {key: text for key, name in tls.files.items() if isinstance(text := files[name], str)}
+        for key, text in unread.items():
+            found.setdefault((tls.files[key], text), (*at, key))
+        if not unread:
+            try:
+                client_context(security(tls, rule_file))
+            except ValueError as error:
+                key, _, text = str(error).partition(": ")
+                found.setdefault((tls.files[key], f"{tls.files[key]}: {text}"), (*at, key))
+    if not found:
+        return []
+    root = tree(content.text())
+    faults = []
+    for (_, text), path in found.items():
+        node, known = locate(root, path)
+        faults.append(Fault(content.name, node.line, node.column, path_text(known), text))
+    return faults

@@ -14,11 +14,15 @@ from proxy.errors import Fault, RuleError
 from proxy.observe.metrics import ReloadResult
 from proxy.rules.model import RuleFile
 from proxy.run.channel import Rules
-from proxy.run.load import Loaded, load
+from proxy.run.files import Content as FileContent
+from proxy.run.load import Loaded, load, read_files
 from proxy.sources.base import Content, RuleSource
 
 APPLY_TIMEOUT_S: Final = 10.0
 """From new rules being sent to every worker having them: some milliseconds, a second for the largest file."""
+
+FILES_POLL_S: Final = 1.0
+"""A change to a file that the rules name is believed once it stood for so long, and soon enough after two."""
 
 log = logging.getLogger("grayhound.rules")
 
@@ -50,15 +54,30 @@ class Reloader:
         self._read = read
         self.state = ConfigState()
         self.rule_file: RuleFile | None = None
+        self._files: dict[str, FileContent] = {}  # those that the rules name, as last taken or refused
 
     async def follow(self) -> None:
         """Take in every change, for ever."""
         while True:
             content = await self._source.changed()
-            if content.digest == self.state.hash:
+            files = await asyncio.to_thread(self._read_files)
+            if content.digest == self.state.hash and files == self._files:
                 self._record("unchanged", content)
             else:
+                self._files = files
                 await self._reload(content)
+
+    async def follow_files(self) -> None:
+        """Have the rules read again when the files they name have changed, as if they had been saved anew; for ever."""
+        seen = self._files
+        while True:
+            await asyncio.sleep(FILES_POLL_S)
+            last, seen = seen, await asyncio.to_thread(self._read_files)
+            if seen == last and seen != self._files:
+                self._source.reread()
+
+    def _read_files(self) -> dict[str, FileContent]:
+        return read_files(self.rule_file) if self.rule_file is not None else {}
 
     async def _reload(self, content: Content) -> None:
         try:
@@ -80,6 +99,7 @@ class Reloader:
         self._workers.set_rules(Rules(generation, loaded.rule_file))
         troubles = await self._workers.applied(generation, APPLY_TIMEOUT_S)
         self.rule_file = loaded.rule_file
+        self._files = dict(loaded.rule_file.files)
         self.state = replace(self.state, generation=generation, hash=content.digest, warnings=loaded.warnings)
         if troubles:
             self._record("refused", content, [_inner_fault(content.name, trouble) for trouble in troubles])

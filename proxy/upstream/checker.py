@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 from yarl import URL
@@ -17,6 +17,7 @@ from yarl import URL
 import proxy
 from proxy.rules.model import ActiveHealth, RuleFile
 from proxy.tasks import spawn
+from proxy.upstream.tls import Security, client_context, security
 
 log = logging.getLogger("grayhound.health")
 
@@ -27,8 +28,9 @@ AGENT: Final = f"grayhound-health/{proxy.__version__}"
 
 Verdicts = dict[str, bool]
 """Endpoint url -> whether its checks say that it is well."""
-Check = tuple[str, ActiveHealth]
-"""An endpoint url and how it is checked. Both stay the same over a reload: so does its state."""
+Check = tuple[str, ActiveHealth, Security]
+"""An endpoint url, how it is checked and how connections to it are secured. If all stay the same over a reload, so does
+its state."""
 
 
 class Streak:
@@ -77,7 +79,7 @@ class Checker:
     def verdicts(self) -> Verdicts:
         """Every url that is checked. One that stands in several services is well if all their checks say so."""
         verdicts: Verdicts = {}
-        for (url, _), streak in self._streaks.items():
+        for (url, *_), streak in self._streaks.items():
             verdicts[url] = verdicts.get(url, True) and streak.healthy
         return verdicts
 
@@ -108,31 +110,36 @@ class Checker:
             self._session = None
 
     async def _watch(self, check: Check) -> None:
-        url, health = check
+        url, health, _ = check
         loop = asyncio.get_running_loop()
         streak = self._streaks[check]
         await asyncio.sleep(self._chance() * health.interval)
         while True:
             began = loop.time()
             async with self._turns:
-                fault = await self._probe(url, health)
+                fault = await self._probe(*check)
             if streak.record(not fault):
                 log.log(*_news(url, fault))
                 self._changed(self.verdicts)
             await asyncio.sleep(began + health.interval - loop.time())
 
-    async def _probe(self, url: str, health: ActiveHealth) -> str:
+    async def _probe(self, url: str, health: ActiveHealth, security: Security) -> str:
         """What is wrong with the endpoint; empty if it is well. A redirect is an answer and is not followed."""
         if self._session is None:
             self._session = _open_session()
         timeout = aiohttp.ClientTimeout(total=health.timeout)
         try:
             where = URL(url + health.path, encoded=True)
-            async with self._session.get(where, timeout=timeout, allow_redirects=False) as response:
+            secured: dict[str, Any] = {}
+            if where.scheme == "https":
+                secured = {"ssl": client_context(security), "server_hostname": security.server_name or None}
+            async with self._session.get(where, timeout=timeout, allow_redirects=False, **secured) as response:
                 good = any(first <= response.status <= last for first, last in health.status)
                 return "" if good else f"status {response.status}"
         except TimeoutError:
             return f"no answer within {health.timeout:g} s"
+        except aiohttp.ClientConnectorCertificateError as error:
+            return str(error.certificate_error)
         except aiohttp.ClientConnectorError as error:
             return error.os_error.strerror or str(error)
         except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a host name that IDNA refuses
@@ -151,7 +158,7 @@ def _open_session() -> aiohttp.ClientSession:
 
 def _checks(rule_file: RuleFile) -> set[Check]:
     return {
-        (endpoint.url, service.active)
+        (endpoint.url, service.active, security(version.tls or service.tls, rule_file))
         for service in rule_file.services.values()
         if service.active is not None
         for version in service.versions.values()

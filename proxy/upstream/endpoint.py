@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ssl
-from functools import cache
 from urllib.parse import urlsplit
 
 from proxy.clock import Clock
 from proxy.rules.model import EndpointSpec, Limits
 from proxy.upstream.health import EndpointHealth
 from proxy.upstream.pool import Pool
+from proxy.upstream.tls import Security, client_context
 
 
 class Endpoint:
@@ -18,14 +17,16 @@ class Endpoint:
     available: whether new requests may be sent to it; kept as a plain value, since each request reads it.
     """
 
-    __slots__ = ("available", "health", "in_flight", "pool", "up", "url", "weight")
+    __slots__ = ("available", "health", "in_flight", "pool", "security", "up", "url", "weight")
 
-    def __init__(self, spec: EndpointSpec, limits: Limits, clock: Clock) -> None:
+    def __init__(self, spec: EndpointSpec, limits: Limits, clock: Clock, security: Security | None = None) -> None:
         parts = urlsplit(spec.url)
-        tls = _tls() if parts.scheme == "https" else None
+        self.security = (security or Security()) if parts.scheme == "https" else None
+        tls = client_context(self.security) if self.security else None
         self.url = spec.url
         self.weight = spec.weight
-        self.pool = Pool(parts.hostname or "", parts.port or (443 if tls else 80), tls, limits, clock)
+        name = self.security.server_name if self.security else ""
+        self.pool = Pool(parts.hostname or "", parts.port or (443 if tls else 80), tls, limits, clock, name)
         self.health = EndpointHealth()
         self.in_flight = 0
         self.up = True
@@ -36,14 +37,6 @@ class Endpoint:
         self.available = self.up and not self.health.ejected
 
 
-@cache
-def _tls() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    return context
-
-
 class EndpointRegistry:
     """All endpoints of a worker by service, version and url, so that a reload finds again what it still names."""
 
@@ -52,12 +45,18 @@ class EndpointRegistry:
         self._endpoints: dict[tuple[str, str, str], Endpoint] = {}
         self._up: dict[str, bool] = {}
 
-    def get(self, service: str, version: str, spec: EndpointSpec, limits: Limits) -> Endpoint:
-        """The endpoint of that name, as it is or new."""
+    def get(
+        self, service: str, version: str, spec: EndpointSpec, limits: Limits, security: Security | None = None
+    ) -> Endpoint:
+        """The endpoint of that name, as it is or new. One that is secured in another way now is another one: no request
+        may take a connection made under the old rules."""
         key = service, version, spec.url
         endpoint = self._endpoints.get(key)
+        if endpoint is not None and endpoint.security and endpoint.security != (security or Security()):
+            endpoint.pool.retire()
+            endpoint = None
         if endpoint is None:
-            endpoint = self._endpoints[key] = Endpoint(spec, limits, self._clock)
+            endpoint = self._endpoints[key] = Endpoint(spec, limits, self._clock, security)
             endpoint.up = self._up.get(spec.url, True)
             endpoint.judge()
         endpoint.weight = spec.weight

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections import deque
 from typing import Final
 
+from proxy import pem
 from proxy.clock import Clock
 from proxy.errors import ProxyError
 from proxy.rules.model import Limits
 from proxy.tasks import spawn
 from proxy.upstream.http1 import Connection, upstream_error
 from proxy.upstream.stream import ResponseSink
+from proxy.upstream.tls import CLOSE_NOTIFY_S, TlsConnection
 
 IDLE_S: Final = 60.0
 """How long a connection waits for its next request; as nginx. What the endpoint closes earlier leaves the pool then."""
 IDLE_CONNECTIONS_MAX: Final = 256
 """Connections kept without a request, per endpoint and worker; more are closed when their request ends."""
+TROUBLE_S: Final = 60.0
+"""Between two lines in the log about TLS with one endpoint: each request may meet the same trouble."""
+
+log = logging.getLogger("grayhound.upstream")
 
 
 class Pool:
     """Connections to one address. The last one used is used next, so that spare ones grow idle and end.
 
+    tls, server_name: how connections are secured, and the name that the endpoint must prove if that is not the host.
     open: connections that exist or are being opened; at most limits.connections.
     """
 
@@ -32,7 +40,9 @@ class Pool:
         "_host",
         "_idle",
         "_port",
+        "_quiet_until",
         "_retired",
+        "_server_name",
         "_tls",
         "_waiting",
         "authority",
@@ -40,10 +50,14 @@ class Pool:
         "open",
     )
 
-    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None, limits: Limits, clock: Clock) -> None:
+    def __init__(
+        self, host: str, port: int, tls: ssl.SSLContext | None, limits: Limits, clock: Clock, server_name: str = ""
+    ) -> None:
         self._host = host
         self._port = port
         self._tls = tls
+        self._server_name = server_name or host
+        self._quiet_until = 0.0
         self._clock = clock
         self._idle: list[Connection] = []
         self._waiting: deque[tuple[ResponseSink, float]] = deque()
@@ -127,12 +141,18 @@ class Pool:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(connect_s or None):
-                _, connection = await loop.create_connection(
-                    lambda: Connection(self), self._host, self._port, ssl=self._tls,
-                    server_hostname=self._host if self._tls else None,
-                )  # fmt: skip
+                if self._tls is None:
+                    _, connection = await loop.create_connection(lambda: Connection(self), self._host, self._port)
+                else:
+                    _, connection = await loop.create_connection(
+                        lambda: TlsConnection(self, self._tls_failed), self._host, self._port, ssl=self._tls,
+                        server_hostname=self._server_name, ssl_shutdown_timeout=CLOSE_NOTIFY_S,
+                    )  # fmt: skip
         except TimeoutError:
             self._failed(upstream_error("timeout", "the upstream did not accept a connection in time", 504))
+        except ssl.SSLError as error:
+            self._tls_failed(error)
+            self._failed(upstream_error("connect", "no secure connection to the upstream"))
         except (OSError, ValueError):  # ValueError: a host name that no DNS query can carry
             self._failed(upstream_error("connect", "no connection to the upstream"))
         else:
@@ -141,6 +161,12 @@ class Pool:
                 self.release(connection)
             else:
                 self._connect_failed(upstream_error("connect", "the upstream closed the connection at once"))
+
+    def _tls_failed(self, error: ssl.SSLError) -> None:
+        """Say why; the client is not told, and the counters know no reasons."""
+        if self._clock.now >= self._quiet_until:
+            self._quiet_until = self._clock.now + TROUBLE_S
+            log.warning("no TLS with %s:%d: %s", self._host, self._port, pem.reason(error))
 
     def _failed(self, error: ProxyError) -> None:
         self.open -= 1
