@@ -136,7 +136,7 @@ class RequestReader:
         method, target, path, query = line.groups(b"")
         if path.find(b"/.") >= 0:
             path = matched_path(path, target)
-        return RequestHead(method, target, 1, last.host, path, query, last.fields, raw, plain=True, like=last)
+        return RequestHead(method, target, 1, last.host, path, query, last.fields, raw, plain=True)
 
     def _new_host(self, value: bytes) -> bytes:
         match = _HOST(value)

@@ -70,15 +70,7 @@ def _header_in(name: bytes, wanted: Values) -> Test:
 def _cookie_in(name: bytes, values: Values) -> Test:
     wanted = frozenset(values)
 
-    # PERF: 0.5 of the time of reading, then comparing. A Cookie field without the name in it is not taken apart;
-    # `find` takes 0.3 of the time of `in`, which asks first whether a bytes object is a number.
-    def holds(head: RequestHead) -> bool:
-        for line in head.fields.get(b"cookie", ()):
-            if line.find(name) >= 0:
-                return head.cookies.get(name) in wanted
-        return False
-
-    return holds
+    return lambda head: head.cookie(name) in wanted
 
 
 def _all(condition: AllOf) -> Test:

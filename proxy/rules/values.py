@@ -42,12 +42,8 @@ def _read_header(name: bytes) -> Read:
 
 def _read_cookie(name: bytes) -> Read:
     def read(head: RequestHead) -> Values:
-        # PERF: a Cookie field in which the name is nowhere is not taken apart: 0.1 of the time for 5 cookies.
-        for line in head.fields.get(b"cookie", ()):
-            if line.find(name) >= 0:
-                value = head.cookies.get(name)
-                return () if value is None else (value,)
-        return ()
+        value = head.cookie(name)
+        return () if value is None else (value,)
 
     return read
 

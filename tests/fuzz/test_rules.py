@@ -59,7 +59,9 @@ def values_of(where: str, name: str, head: RequestHead) -> list[bytes]:
         values = list(head.fields.get(name.encode(), ()))
         return [*values, b", ".join(values)] if values else []
     if where == "cookie":
-        return [head.cookies[name.encode()]] if name.encode() in head.cookies else []
+        pairs = [pair.split(b"=", 1) for line in head.fields.get(b"cookie", ()) for pair in line.split(b";")]
+        found = [pair[1].strip(b" \t") for pair in pairs if pair[0].strip(b" \t") == name.encode() and len(pair) == 2]
+        return [value[1:-1] if len(value) > 1 and value[:1] == value[-1:] == b'"' else value for value in found[:1]]
     if where == "query":
         return list(head.arguments.get(name.encode(), ()))
     return [head.client.encode()] if head.client else []
