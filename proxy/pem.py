@@ -18,6 +18,7 @@ _ENCRYPTED = re.compile(rb"-----BEGIN ENCRYPTED PRIVATE KEY-----|Proc-Type: 4,EN
 _REASONS: Final = {
     "KEY_VALUES_MISMATCH": "the key does not belong to the certificate",
     "KEY_TYPE_MISMATCH": "the key does not belong to the certificate",
+    "NO_CERTIFICATE_ASSIGNED": "the key does not belong to the certificate",  # it is of another kind
     "EE_KEY_TOO_SMALL": "the certificate's key is too short to be safe",
     "CA_KEY_TOO_SMALL": "a key in the certificate's chain is too short to be safe",
     "CA_MD_TOO_WEAK": "the certificate is signed with a digest that is not safe",

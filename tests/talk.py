@@ -12,12 +12,14 @@ import logging
 import random
 import re
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from proxy.downstream.tls import Material
 from proxy.gateway.gateway import Gateway
 from proxy.rules.model import EndpointSpec, FieldTest, Otherwise, Route, Rule, RuleFile, Service, TextTest, Version
 from proxy.settings import Settings
@@ -121,9 +123,9 @@ class Upstream:
     def script(self, *answers: Answer | bytes) -> None:
         self._answers = [answer if isinstance(answer, Answer) else Answer(answer) for answer in answers]
 
-    async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 20)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+    async def start(self, tls: ssl.SSLContext | None = None) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 20, ssl=tls)
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def stop(self) -> None:
         """Take no more connections and end those that are open."""
@@ -256,12 +258,13 @@ class Client:
 
 
 class Stage:
-    """A gateway with its upstreams, and whatever was logged as wrong."""
+    """A gateway with its upstreams, and whatever was logged as wrong. tls: how clients connect, if not plainly."""
 
     def __init__(self, upstreams: tuple[Upstream, ...], gateway: Gateway) -> None:
         self.upstreams = upstreams
         self.gateway = gateway
         self.port = 0
+        self.tls: ssl.SSLContext | None = None
         self.faults: list[str] = []
 
     @property
@@ -278,7 +281,8 @@ class Stage:
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Client]:
-        client = Client(*await asyncio.open_connection("127.0.0.1", self.port))
+        name = "localhost" if self.tls else None
+        client = Client(*await asyncio.open_connection("127.0.0.1", self.port, ssl=self.tls, server_hostname=name))
         try:
             yield client
         finally:
@@ -341,9 +345,13 @@ async def stage(
     *upstreams: Upstream | Answer | bytes,
     rule_file: Callable[[list[str]], RuleFile] | None = None,
     trusted: Sequence[str] = (),
+    certificates: Material | None = None,
     **service: Any,
 ) -> AsyncIterator[Stage]:
-    """A gateway before these upstreams; all are endpoints of version v1, unless rule_file says otherwise."""
+    """A gateway before these upstreams; all are endpoints of version v1, unless rule_file says otherwise.
+
+    certificates: it listens for TLS, with these.
+    """
     real = tuple(one if isinstance(one, Upstream) else Upstream(one) for one in upstreams) or (Upstream(),)
     for upstream in real:
         if not upstream.url:
@@ -359,7 +367,11 @@ async def stage(
     ear = _Ear(made.faults)
     logging.getLogger().addHandler(ear)
     try:
-        await gateway.listen([bound])
+        if certificates is None:
+            await gateway.listen([bound])
+        else:
+            gateway.set_certificates(certificates)
+            await gateway.listen([], [bound])
         yield made
         await made.settled()
     finally:

@@ -5,26 +5,28 @@ from __future__ import annotations
 import asyncio
 from asyncio import Transport
 
-from proxy.gateway.state import OpenTunnel
-from proxy.http.headers import forward_response
+from proxy.gateway.state import State
+from proxy.http.headers import Peer, forward_response
 from proxy.http.message import ResponseHead
 from proxy.observe.counters import VersionCounts
 
 
 class Tunnel:
-    """Joins a client's connection and an endpoint's. One of `tunnels`, and counted, until both have ended."""
+    """Joins a connection of client `peer` and an endpoint's. Counted, and one of the state's tunnels, till both end."""
 
-    __slots__ = ("_counts", "_half_closed", "_open", "_tunnels", "client", "upstream")
+    __slots__ = ("_counts", "_half_closed", "_open", "_peer", "_state", "client", "upstream")
 
-    def __init__(self, tunnels: set[OpenTunnel], counts: VersionCounts, client: Transport, upstream: Transport) -> None:
-        self._tunnels = tunnels
+    def __init__(self, state: State, peer: Peer, counts: VersionCounts, client: Transport, upstream: Transport) -> None:
+        self._state = state
+        self._peer = peer
         self._counts = counts
         self._open = 2
         self._half_closed = False
         self.client = _End(self, client, upstream)
         self.upstream = _End(self, upstream, client)
         counts.tunnels += 1
-        tunnels.add(self)
+        state.tunnels.add(self)
+        state.door.enter(peer)  # it left as a request's connection just now
 
     def begin(self, head: ResponseHead, from_client: bytes, from_upstream: bytes) -> None:
         """Answer the upgrade and pass on what has already come from either side."""
@@ -58,7 +60,8 @@ class Tunnel:
         self._open -= 1
         if not self._open:
             self._counts.tunnels -= 1
-            self._tunnels.discard(self)
+            self._state.tunnels.discard(self)
+            self._state.door.leave(self._peer)
 
     def close(self) -> None:
         """Cut both ways."""
@@ -81,6 +84,8 @@ class _End(asyncio.Protocol):
         self._tunnel.count(self, len(data))
 
     def eof_received(self) -> bool:
+        if not self.transport.can_write_eof():
+            return False  # TLS as event loops do it: this side is closing already, whatever is said here
         return not self._other.is_closing() and self._tunnel.half_close(self._other)
 
     def connection_lost(self, exc: Exception | None) -> None:
