@@ -88,17 +88,16 @@ class Exchange:
 
     def _enter(self, lane: Lane) -> None:
         self._lane = lane
-        lane.counts.in_flight += 1
+        lane.counts.begun += 1
         lane.counts.dirty = True
 
     def _change_lane(self, lane: Lane) -> None:
-        """Go to another version instead."""
+        """Another version instead, from here on."""
         assert self._lane is not None
-        self._lane.counts.in_flight -= 1
+        self._lane.counts.ended += 1
         if self._tries is not None:
             self._tries.endpoints = []
         self._enter(lane)
-        self._attempt(lane)
 
     def _attempt(self, lane: Lane) -> None:
         """Choose an endpoint of the lane's version, or of the lanes it falls back to, and go there."""
@@ -109,6 +108,7 @@ class Exchange:
                 self._answer(NO_ENDPOINT)
             else:
                 self._change_lane(lane.fallback)
+                self._attempt(lane.fallback)
             return
         self._endpoint = endpoint
         endpoint.in_flight += 1
@@ -129,12 +129,7 @@ class Exchange:
         version, tries = lane.version, self._tries
         assert version is not None
         key = self._head.client.encode() if version.balanced_by_key else b""
-        if tries is None:
-            return version.pick(key)
-        endpoint = version.pick(key, tries.endpoints)
-        if endpoint is None and tries.endpoints and not (tries.cause == "connect" and lane.fallback):
-            return version.pick(key)  # every other endpoint has been tried or is out: the same one again
-        return endpoint
+        return version.pick(key) if tries is None else tries.pick(version, key, lane.fallback is not None)
 
     def connected(self, stream: UpstreamStream) -> None:
         assert self._lane is not None
@@ -254,9 +249,8 @@ class Exchange:
             return
         stale = upstream is not None and upstream.reused and error.flag == "reset" and not started
         if stale and self._may_repeat("reset") and self._failures().take_stale():
-            assert self._lane is not None
             self._leave_endpoint()
-            self._attempt(self._lane)
+            self._again()
             return
         self._failed(error.flag, error)
 
@@ -280,8 +274,7 @@ class Exchange:
         return self._tries
 
     def _may_repeat(self, cause: str) -> bool:
-        in_time = self._end_by > self._state.clock.now
-        return self._replayable and in_time and retry.repeatable(self._head.method, cause)
+        return self._replayable and self._end_by > self._state.clock.now and retry.repeatable(self._head.method, cause)
 
     def _try_again(self, cause: str, status: int) -> bool:
         """Begin another attempt, if the rules, the method and the budget allow one."""
@@ -290,20 +283,26 @@ class Exchange:
         tries.cause = cause
         if not self._may_repeat(cause):
             return False
-        if tries.take_retry(lane.retry, lane.counts, status):
+        if tries.take_retry(lane.retry, lane.counts, status, self._state.clock.now):
             tries.endpoints.append(endpoint)
             lane.counts.retried(retry.reason(cause, status))
-            self._drop_upstream()
-            self._tried_at = monotonic()
-            self._attempt(lane)
-            return True
-        if lane.rescue is None:
+        elif lane.rescue is not None:
+            lane.counts.retried("rescue")
+            self._change_lane(lane.rescue)
+        else:
             return False
-        lane.counts.retried("rescue")
         self._drop_upstream()
-        self._tried_at = monotonic()
-        self._change_lane(lane.rescue)
+        self._phase = _CONNECTING
+        self._set_deadline(0)
+        if not self._request_done:
+            self._client.pause()
+        tries.when_due(self._again)
         return True
+
+    def _again(self) -> None:
+        assert self._lane is not None
+        self._tried_at = monotonic()
+        self._attempt(self._lane)
 
     def overdue(self, now: float) -> None:
         """The connection, the response's head or the next byte of a body did not come in time."""
@@ -390,6 +389,6 @@ class Exchange:
         if lane is None:
             lane = self._state.snapshot.nowhere
         else:
-            lane.counts.in_flight -= 1
+            lane.counts.ended += 1
         lane.decided.finished(self._status, self._head.method, monotonic() - self._started)
         self._client.exchange_ended()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Final
 
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -59,31 +60,41 @@ class Histogram:
 class VersionCounts:
     """Of one version of a service, over all routes. Lives as long as the worker, across reloads.
 
-    dirty: something but a gauge has changed since the last report. retrying: requests on a further try.
+    dirty: something but a gauge has changed since the last report. begun, ended: requests since the start.
+    credit, credit_at, credit_begun: what retries may still cost, and when and at which request that was reckoned.
     """
 
     __slots__ = (
+        "begun",
+        "credit",
+        "credit_at",
+        "credit_begun",
         "dirty",
+        "ended",
         "errors",
-        "in_flight",
         "request_bytes",
         "response_bytes",
         "retries",
-        "retrying",
         "tunnels",
         "upstream",
     )
 
     def __init__(self) -> None:
         self.dirty = False
-        self.in_flight = 0
-        self.retrying = 0
+        self.begun = self.ended = self.credit_begun = 0
+        self.credit = 0.0
+        self.credit_at = monotonic()
         self.tunnels = 0
         self.request_bytes = 0
         self.response_bytes = 0
         self.upstream = Histogram()
         self.errors: dict[str, int] = {}
         self.retries: dict[str, int] = {}
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that have begun and not ended."""
+        return self.begun - self.ended
 
     def failed(self, kind: str) -> None:
         """Count an upstream error."""

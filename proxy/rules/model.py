@@ -310,7 +310,8 @@ class Retry:
     statuses: tuple[int, ...] = ()
     """Response statuses, 500 to 599, that an idempotent request is tried again after."""
     budget: float = 0.2
-    """Retries under way may be at most this share of the requests under way, so that trouble is not multiplied."""
+    """Retries may be at most this share of the requests of the last ten seconds, and ten a second in any case, so that
+    trouble is not multiplied. Failed connections are not counted: they cost the service nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from proxy.gateway import retry
 from proxy.rules.model import Limits, PassiveHealth, Retry, RuleFile, Timeouts
 from tests.talk import OK, TAIL, TAIL_HEARD, Answer, Upstream, rules, stage, until, wire
 
@@ -220,6 +221,55 @@ async def test_body_of_a_retried_request_is_sent_whole() -> None:
             puts = [heard for heard in the.upstream.heard if heard[:3] == b"PUT"]
             assert puts[-1].endswith(b"\r\n\r\nabcdef")
             the.upstream.heads.clear()
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wait before a second retry is longer than any test."""
+    monkeypatch.setattr(retry, "BACKOFF_S", 60.0)
+    monkeypatch.setattr(retry, "BACKOFF_MAX_S", 60.0)
+    monkeypatch.setattr(retry, "random", lambda: 1.0)
+
+
+@pytest.mark.usefixtures("patience")
+async def test_wait_before_another_try_ends_when_the_client_leaves() -> None:
+    """Nothing is tried for somebody who is gone."""
+    async with stage(Upstream(*[BAD] * 9), retry=Retry(attempts=5, statuses=(503,))) as the:
+        async with the.client() as client:
+            await client.say(GET)
+            await until(lambda: the.version().retries == {"503": 2}, "it waits for the second retry")
+            client.leave()
+        await until(lambda: not the.version().in_flight, "it is over")
+        assert len(the.upstream.heard) == 2
+
+
+@pytest.mark.usefixtures("patience")
+async def test_wait_before_another_try_is_within_the_time_of_the_whole() -> None:
+    """504 when that is over; the body of a request that has not come whole waits at the client meanwhile."""
+    put = wire("PUT / HTTP/1.1", "Host: a", "Content-Length: 6", body=b"abc")
+    bad = Answer(BAD, early=True)
+    async with stage(
+        Upstream(bad, bad, bad), retry=Retry(attempts=5, statuses=(503,)), timeouts=Timeouts(request=60)
+    ) as the:
+        async with the.client() as client:
+            await client.say(put)
+            await until(lambda: the.version().retries == {"503": 2}, "it waits for the second retry")
+            (connection,) = the.listener.connections
+            assert connection._paused
+            the.later(61)
+            assert (await client.hear_all()).startswith(b"HTTP/1.1 504 ")
+        assert len(the.upstream.heads) == 2
+
+
+async def test_many_requests_that_fail_at_once_are_tried_elsewhere() -> None:
+    """An endpoint that dies with 60 requests under way costs none of them: the budget looks at ten seconds."""
+    gate = asyncio.Event()
+    dying = Upstream(*[Answer(b"", reset=True, gate=gate)] * 60)
+    async with stage(dying, Upstream()) as the:
+        asked = asyncio.gather(*[the.ask(LAST) for _ in range(120)])
+        await until(lambda: len(dying.heard) == 60, "its share has arrived")
+        gate.set()
+        assert all(heard.startswith(b"HTTP/1.1 200 ") for heard in await asked)
 
 
 async def test_endpoint_that_fails_is_ejected_and_returns() -> None:

@@ -76,7 +76,7 @@ def test_version_counts() -> None:
     counters = Counters()
     version = counters.version("s", "v1")
     assert counters.version("s", "v1") is version
-    version.in_flight, version.tunnels = 3, 2
+    version.begun, version.ended, version.tunnels = 5, 2, 2
     version.request_bytes, version.response_bytes = 10, 20
     version.failed("reset")
     version.failed("reset")

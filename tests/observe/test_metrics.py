@@ -99,7 +99,7 @@ def test_all_that_a_worker_counts_has_its_metric(registry: Registry) -> None:
     of_version = counters.version("shop", "v2")
     counters.decision("all", "shop", "v2", "everyone", "weight").finished(200, b"BREW", 0.005)
     of_version.dirty = True
-    of_version.request_bytes, of_version.response_bytes, of_version.in_flight, of_version.tunnels = 10, 20, 3, 4
+    of_version.request_bytes, of_version.response_bytes, of_version.begun, of_version.tunnels = 10, 20, 3, 4
     of_version.errors["connect"] = of_version.retries["connect_failure"] = 1
     of_version.upstream.observe(99.0)
     counters.connections["0.0.0.0:8080"] = 5
