@@ -11,6 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import WSMsgType, web
+from pytest_aiohttp import AiohttpServer
 
 from tests.serve import Proxy, serving
 
@@ -73,20 +74,16 @@ class Site:
 
 
 @pytest.fixture
-async def site() -> AsyncIterator[tuple[Site, Proxy]]:
+async def site(aiohttp_server: AiohttpServer, tmp_path: Path) -> AsyncIterator[tuple[Site, Proxy]]:
     service = Site()
-    runner = web.AppRunner(service.app(), access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    rules = Path(os.environ.get("TMPDIR", "/tmp")) / f"grayhound-site-{os.getpid()}.yaml"
+    server = await aiohttp_server(service.app())
+    rules = tmp_path / "rules.yaml"
     rules.write_text(f"""\
-services: {{site: {{versions: {{v1: {{endpoints: ["http://127.0.0.1:{runner.addresses[0][1]}"]}}}}}}}}
+services: {{site: {{versions: {{v1: {{endpoints: ["http://127.0.0.1:{server.port}"]}}}}}}}}
 routes: [{{name: site, service: site}}]
 """)
     async with serving(rules, "--workers", "1") as proxy:
         yield service, proxy
-    await runner.cleanup()
-    rules.unlink()
 
 
 def resident_bytes(pid: int) -> int:
