@@ -1,4 +1,4 @@
-"""How a worker process comes about: exec'ed, with one end of a socketpair.
+"""How a worker process comes about: exec'ed, with one end of a socketpair and the sockets it listens on.
 
 Exec'ed and not forked: a fork would carry along control's threads, locks and loop, and what workers never import.
 """
@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -20,17 +21,18 @@ class Birth:
     end: socket.socket
 
 
-def give_birth() -> Birth:
+def give_birth(listening: Sequence[socket.socket]) -> Birth:
     """Start a worker, which waits for its `start` message. Returns in about a millisecond."""
     ours, theirs = socket.socketpair()
     with theirs:
-        theirs.set_inheritable(True)  # the one descriptor a worker inherits
+        inherited = [theirs.fileno(), *(sock.fileno() for sock in listening)]
         # -P and our own path: a folder named `proxy` where the command was started must not stand in for this package.
         environ = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
         pid = os.posix_spawn(
             sys.executable,
-            [sys.executable, "-P", "-m", "proxy.run.worker", str(theirs.fileno())],
+            [sys.executable, "-P", "-m", "proxy.run.worker", *map(str, inherited)],
             environ,
+            file_actions=[(os.POSIX_SPAWN_DUP2, fd, fd) for fd in inherited],  # onto itself: it alone is inherited
             setpgroup=0,  # Ctrl-C reaches control alone, which then tells the workers to drain
             setsigmask=[],
             setsigdef=[signal.SIGTERM, signal.SIGINT],

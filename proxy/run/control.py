@@ -14,13 +14,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from proxy.admin.view import ConfigState, View
+from proxy.errors import StartError
 from proxy.observe.metrics import Registry
 from proxy.rules.model import RuleFile
 from proxy.run.birth import Birth
 from proxy.run.certificates import CertificateFiles
 from proxy.run.channel import Start
 from proxy.run.load import Loaded
-from proxy.run.ports import show
+from proxy.run.ports import Sockets, show
 from proxy.run.reload import Reloader
 from proxy.run.supervisor import Supervisor
 from proxy.sources.base import Content, RuleSource
@@ -31,9 +32,16 @@ log = logging.getLogger("grayhound.control")
 
 class Control:
     """One run of the proxy. start: what workers begin with, but for the certificates, which have been read.
-    began: when the process did, on time.monotonic."""
+    sockets: where they listen, by worker. began: when the process did, on time.monotonic."""
 
-    def __init__(self, start: Start, source: RuleSource, certificates: CertificateFiles | None, began: float) -> None:
+    def __init__(
+        self,
+        start: Start,
+        sockets: Sequence[Sockets],
+        source: RuleSource,
+        certificates: CertificateFiles | None,
+        began: float,
+    ) -> None:
         self._settings = start.settings
         self._source = source
         self._addresses = [(show(address[1:]), "") for address in start.addresses]
@@ -41,10 +49,11 @@ class Control:
         self._certificates = certificates
         self._began = began
         self._registry = Registry()
-        self._supervisor = Supervisor(start, self._registry)
+        self._supervisor = Supervisor(start, sockets, self._registry)
         self._reloader = Reloader(source, self._supervisor, self._going_live, self._registry.reloaded)
         self._check: Callable[[RuleFile], None] = lambda _: None  # until the checker is there
         self._told_to_end = asyncio.Event()
+        self._cannot_start: StartError | None = None
 
     async def run(self, births: Sequence[Birth], content: Content, loaded: Loaded, admin_port: int) -> int:
         """Serve until told to end; 0, the exit code. Raises StartError."""
@@ -74,12 +83,15 @@ class Control:
             await self._told_to_end.wait()
             for task in following:
                 task.cancel()
-            log.info("draining, for %g s at most", self._settings.drain_timeout_s)
-            await self._supervisor.drain(self._settings.drain_timeout_s)
+            if self._cannot_start is None:
+                log.info("draining, for %g s at most", self._settings.drain_timeout_s)
+            await self._supervisor.drain(0.0 if self._cannot_start else self._settings.drain_timeout_s)
             await runner.cleanup()
         finally:
             self._supervisor.kill()
             await checker.close()
+        if self._cannot_start is not None:
+            raise self._cannot_start
         log.info("ended")
         return 0
 
@@ -98,6 +110,7 @@ class Control:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end, number.name)
         loop.add_signal_handler(signal.SIGHUP, self._source.reread)
+        loop.add_signal_handler(signal.SIGUSR2, self._supervisor.replace)
         loop.add_signal_handler(signal.SIGCHLD, self._supervisor.reap)
 
     def _end(self, name: str) -> None:
@@ -109,7 +122,12 @@ class Control:
             self._told_to_end.set()
 
     async def _say_when_ready(self) -> None:
-        await self._supervisor.accepted()
+        try:
+            await self._supervisor.accepted()
+        except StartError as error:
+            self._cannot_start = error
+            self._told_to_end.set()
+            return
         for address, purpose in self._addresses:
             log.info("listening%s on %s", purpose, address)
         took_s = time.monotonic() - self._began

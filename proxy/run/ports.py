@@ -1,36 +1,62 @@
-"""Addresses to listen on: control sees that they are free and holds them, each worker binds its own socket there.
+"""Addresses to listen on: control sees that they are free and binds a socket there for each worker, which inherits it.
 
 SO_REUSEPORT lets the kernel spread connections over the workers. It would also let a second proxy of the same user
 share the port unseen, so the first bind is one without it.
+
+Control keeps each socket open beside its worker. So the queue of connections that wait to be accepted outlives the
+worker, whether it dies or is replaced: the next one inherits it, and no client is reset.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import socket
-from contextlib import ExitStack
+import struct
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from typing import Final
 
 from proxy.errors import StartError
 from proxy.settings import Address
 
 Bound = tuple[int, str, int]
 """Family, numeric host and port (not 0) to bind a socket to."""
+Sockets = tuple[socket.socket, ...]
+"""One worker's, in the order of the addresses."""
+
+SO_ATTACH_FILTER: Final = 26
+"""Linux; the socket module has no name for it."""
+NO_SYN: Final = b"".join(
+    struct.pack("HBBI", *step)
+    for step in (
+        (0x30, 0, 0, 13),  # load byte 13 of the TCP header: its flags
+        (0x45, 0, 1, 0x02),  # SYN?
+        (0x06, 0, 0, 0),  # drop
+        (0x06, 0, 0, 0xFFFF),  # or keep
+    )
+)
+"""A classic BPF program: packets that begin a connection are dropped, those that complete one are not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
-    """addresses: for the workers. sockets: bound but not listening; while they live, the ports stay ours."""
+    """sockets: by worker, bound and listening once it does; while they live, the ports stay ours."""
 
     addresses: tuple[Bound, ...]
-    sockets: tuple[socket.socket, ...]
+    sockets: tuple[Sockets, ...]
+
+    def close(self) -> None:
+        for sockets in self.sockets:
+            for sock in sockets:
+                sock.close()
 
 
-def reserve(listen: tuple[Address, ...]) -> Reserved:
-    """Find every address free and hold it. Raises StartError with one line."""
+def reserve(listen: tuple[Address, ...], workers: int) -> Reserved:
+    """Find every address free and hold it, for so many workers. Raises StartError with one line."""
     addresses: list[Bound] = []
     with ExitStack() as held:
-        sockets: list[socket.socket] = []
+        sockets: list[list[socket.socket]] = [[] for _ in range(workers)]
         for address in listen:
             chosen = address[1]  # port 0: the first numeric address of a name chooses for all of them
             for family, host, port in _resolve(address):
@@ -39,9 +65,10 @@ def reserve(listen: tuple[Address, ...]) -> Reserved:
                 with _bind((family, host, port or chosen), reuse_port=False) as first:
                     chosen = first.getsockname()[1]
                 addresses.append((family, host, chosen))
-                sockets.append(held.enter_context(_bind(addresses[-1], reuse_port=True)))
+                for of_worker in sockets:
+                    of_worker.append(held.enter_context(_bind(addresses[-1], reuse_port=True)))
         held.pop_all()
-    return Reserved(tuple(addresses), tuple(sockets))
+    return Reserved(tuple(addresses), tuple(map(tuple, sockets)))
 
 
 def bind_one(address: Address) -> socket.socket:
@@ -50,9 +77,20 @@ def bind_one(address: Address) -> socket.socket:
     return _bind((family, host, port), reuse_port=False)
 
 
-def bind_shared(address: Bound) -> socket.socket:
-    """A worker's socket at an address that control holds."""
-    return _bind(address, reuse_port=True)
+def begin_nothing(sockets: Sockets) -> None:
+    """Let no further connection begin. What is queued can still be accepted, and what is half made is completed."""
+    program = ctypes.create_string_buffer(NO_SYN)
+    option = struct.pack("HL", len(NO_SYN) // 8, ctypes.addressof(program))
+    for sock in sockets:
+        with suppress(OSError):  # not every sandbox knows filters: then the few that come at that moment are reset
+            sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, option)
+
+
+def leave(sockets: Sockets) -> None:
+    """Let the kernel spread connections over the other workers, until `listen` is called again. The queue is reset."""
+    for sock in sockets:
+        with suppress(OSError):  # it does not listen
+            sock.shutdown(socket.SHUT_RDWR)
 
 
 def show(address: tuple[str, int]) -> str:
@@ -72,7 +110,10 @@ def _resolve(address: Address) -> list[Bound]:
 
 def _bind(address: Bound, *, reuse_port: bool) -> socket.socket:
     family, host, port = address
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise _cannot_listen(address, error) from None
     try:
         # Without SO_REUSEADDR the connections of the last run, in TIME_WAIT, would hold the port for a minute.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -83,5 +124,9 @@ def _bind(address: Bound, *, reuse_port: bool) -> socket.socket:
         sock.bind((host, port))
     except OSError as error:
         sock.close()
-        raise StartError(f"cannot listen on {show((host, port))}: {os.strerror(error.errno or 0)}") from None
+        raise _cannot_listen(address, error) from None
     return sock
+
+
+def _cannot_listen(address: Bound, error: OSError) -> StartError:
+    return StartError(f"cannot listen on {show(address[1:])}: {os.strerror(error.errno or 0)}")

@@ -6,6 +6,7 @@ Light on imports, so that the workers start at once; control's heavy parts are i
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -13,9 +14,10 @@ from typing import NoReturn
 
 from proxy.errors import StartError
 from proxy.observe import logs
-from proxy.run.birth import give_birth
+from proxy.run.birth import Birth, give_birth
 from proxy.run.certificates import certificate_files
-from proxy.run.ports import bind_one, reserve
+from proxy.run.descriptors import raise_file_limit
+from proxy.run.ports import Sockets, bind_one, reserve
 from proxy.settings import Settings
 from proxy.sources.base import SourceError
 from proxy.sources.file import FileSource
@@ -25,6 +27,8 @@ def serve(settings: Settings) -> int:
     """Run the proxy until it is told to end; the exit code. Raises StartError or RuleError if it cannot start."""
     began = time.monotonic()
     signal.signal(signal.SIGTERM, _end_at_once)  # as PID 1, a signal without a handler would be ignored
+    for number in (signal.SIGHUP, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)  # until control listens: there is nothing to reread or replace yet
     logs.set_up(settings.log_level)
     source = FileSource(settings.rules)
     try:
@@ -34,8 +38,12 @@ def serve(settings: Settings) -> int:
     certificates = certificate_files(settings)
     if certificates is not None:
         certificates.read()
-    reserved, tls_reserved, admin = reserve(settings.listen), reserve(settings.tls_listen), bind_one(settings.admin)
-    births = [give_birth() for _ in range(settings.workers)]
+    raise_file_limit()
+    reserved = reserve(settings.listen, settings.workers)
+    tls_reserved = reserve(settings.tls_listen, settings.workers)
+    admin = bind_one(settings.admin)
+    sockets = [plain + tls for plain, tls in zip(reserved.sockets, tls_reserved.sockets, strict=True)]
+    births = [_first_birth(of_worker) for of_worker in sockets]
     try:
         from proxy.run.channel import Rules, Start
         from proxy.run.control import Control
@@ -43,14 +51,22 @@ def serve(settings: Settings) -> int:
 
         loaded = load(content)
         start = Start(settings, reserved.addresses, Rules(1, loaded.rule_file), {}, tls_reserved.addresses)
-        control = Control(start, source, certificates, began)
+        control = Control(start, sockets, source, certificates, began)
         # Not uvloop: it keeps SIGCHLD to itself, control must hear of every child, and has little to do otherwise.
         return asyncio.run(control.run(births, content, loaded, admin.getsockname()[1]))
     finally:
         for birth in births:
             birth.end.close()  # a worker whose channel closes ends
-        for sock in (*reserved.sockets, *tls_reserved.sockets, admin):
-            sock.close()
+        reserved.close()
+        tls_reserved.close()
+        admin.close()
+
+
+def _first_birth(sockets: Sockets) -> Birth:
+    try:
+        return give_birth(sockets)
+    except OSError as error:
+        raise StartError(f"cannot start a worker: {os.strerror(error.errno or 0)}") from None
 
 
 def _end_at_once(*_: object) -> NoReturn:

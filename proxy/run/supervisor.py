@@ -1,28 +1,27 @@
-"""Keeps the workers alive: gives each what it needs to begin, replaces the dead, and ends them all."""
+"""Keeps the workers alive: gives each what it needs to begin, replaces the dead and, if told, the living, and ends all.
+
+A worker's number, 1 to N, is its place: the sockets to listen on belong to the number, and pass from one process to
+the next, with all that waits there to be accepted. Two live under one number while one relieves the other.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import os
-import signal
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from proxy.downstream.tls import Material
+from proxy.errors import StartError
 from proxy.observe.counters import Counts
 from proxy.run.birth import Birth, give_birth
 from proxy.run.channel import Channel, Kind, Rules, Start, encode
+from proxy.run.ports import Sockets, begin_nothing, leave
+from proxy.run.process import STEADY_S, Process, pause_before_start
 from proxy.tasks import spawn
 
-STEADY_S: Final = 10.0
-"""A worker that lived so long was well: its death is not counted with the one before."""
-DEATHS_AT_ONCE: Final = 3
-"""So many deaths in a row are made good at once; from then on there is a crash loop, and a pause before each start."""
-PAUSE_FIRST_S: Final = 1.0
-PAUSE_MAX_S: Final = 30.0
-"""Doubling from the first to the last: a crash loop may neither burn a core nor keep a recovered proxy waiting long."""
 SILENT_MAX_S: Final = 30.0
 """Workers speak four times a second. One silent for so long is stuck: its connections are lost, it is replaced."""
 WATCH_S: Final = 1.0
@@ -30,12 +29,16 @@ CUT_GRACE_S: Final = 2.0
 """After the drain time-out, for a worker to cut what is left, hand in its last counts and end."""
 REAP_S: Final = 2.0
 """From a worker's closing its channel to its end; one that takes longer is killed."""
+BEGIN_S: Final = 30.0
+"""For a worker to begin when it relieves another; one that takes longer is given up, and the other stays."""
+TURN_S: Final = 1.0
+"""For a worker to take new rules before the next gets them all the same; the largest file takes half of it."""
 
 log = logging.getLogger("grayhound.supervisor")
 
 
 class Watcher(Protocol):
-    """Who is told what workers count and what becomes of them; `worker` is its number, 1 to N."""
+    """Who is told what workers count and what becomes of them; `worker_id` is its pid."""
 
     def merge(self, worker_id: int, counts: Counts) -> None: ...
 
@@ -46,67 +49,32 @@ class Watcher(Protocol):
     def set_workers(self, accepting: int) -> None: ...
 
 
-@dataclass(slots=True)
-class Worker:
-    """A live worker process as control sees it. generation: the last it applied. Times are the loop's."""
-
-    number: int
-    pid: int
-    started_at: float
-    heard_at: float
-    generation: int = 0
-    accepting: bool = False
-    fault: str = ""
-    channel: Channel | None = None
-    silent: asyncio.Event = field(default_factory=asyncio.Event)
-    """The channel is closed: nothing more will be heard."""
-    reaped: asyncio.Event = field(default_factory=asyncio.Event)
-    status: int = 0
-    """What waitpid gave."""
-
-    def send(self, message: bytes) -> None:
-        if self.channel is not None:
-            self.channel.send(message)
-
-    def kill(self) -> None:
-        if not self.reaped.is_set():  # until then the pid cannot have gone to another process
-            os.kill(self.pid, signal.SIGKILL)
-
-    @property
-    def how_it_ended(self) -> str:
-        code = os.waitstatus_to_exitcode(self.status)
-        return f"ended with code {code}" if code >= 0 else f"was ended by signal {-code} ({signal.strsignal(-code)})"
-
-
-def pause_before_start(deaths: int) -> float:
-    """Seconds to wait before the next start, after so many deaths in a row, each soon after the start."""
-    if deaths <= DEATHS_AT_ONCE:
-        return 0.0
-    return float(min(PAUSE_MAX_S, PAUSE_FIRST_S * 2 ** min(deaths - DEATHS_AT_ONCE - 1, 10)))
-
-
 class Supervisor:
-    """All workers. `start` first; `reap` at every SIGCHLD."""
+    """All workers. `start` first; `reap` at every SIGCHLD. sockets: to listen on, by number."""
 
-    def __init__(self, settings_and_addresses: Start, watcher: Watcher) -> None:
+    def __init__(self, settings_and_addresses: Start, sockets: Sequence[Sockets], watcher: Watcher) -> None:
         self._start = settings_and_addresses
+        self._rules = b""
+        self._sockets = sockets
         self._watcher = watcher
-        self._workers: dict[int, Worker] = {}
+        self._workers: dict[int, Process] = {}  # by pid
         self._looping: set[int] = set()
+        self._broken = ""
+        self._relief: asyncio.Task[None] | None = None
         self._keepers: list[asyncio.Task[None]] = []
         self._news = asyncio.Event()
         self._ending = asyncio.Event()
         self._begun = False
 
     @property
-    def workers(self) -> list[Worker]:
-        """Those that live, by number."""
-        return sorted(self._workers.values(), key=lambda worker: worker.number)
+    def workers(self) -> list[Process]:
+        """Those that live, by number; of two with the same number, the one that accepts is the last."""
+        return sorted(self._workers.values(), key=lambda worker: (worker.number, worker.accepting))
 
     @property
     def accepting(self) -> int:
         """How many workers accept connections."""
-        return 0 if self._ending.is_set() else sum(worker.accepting for worker in self._workers.values())
+        return 0 if self._ending.is_set() else len({w.number for w in self._workers.values() if w.accepting})
 
     @property
     def trouble(self) -> str:
@@ -129,7 +97,6 @@ class Supervisor:
         workers = [self._enlist(number, birth) for number, birth in enumerate(births, 1)]
         for worker, birth in zip(workers, births, strict=True):
             await self._open(worker, birth)
-            self._keepers.append(spawn(self._keep(worker), name=f"worker {worker.number}"))
         self._watch(asyncio.get_running_loop().time())
 
     def set_rules(self, rules: Rules) -> None:
@@ -137,8 +104,8 @@ class Supervisor:
         self._start = replace(self._start, rules=rules)
         for worker in self._workers.values():
             worker.fault = ""
-        self._tell(encode("rules", rules))
-        self._tell(encode("health", self._start.health))  # the new generation may know endpoints the last did not
+        self._rules = encode("rules", rules)
+        self._hand_on()
 
     def set_health(self, up: dict[str, bool]) -> None:
         """Every worker, present and future, gets these verdicts."""
@@ -163,20 +130,54 @@ class Supervisor:
         return [f"worker {worker.number}: {worker.fault}" for worker in self.workers if worker.fault]
 
     async def accepted(self) -> None:
-        """Wait until every worker accepts connections."""
+        """Wait until every worker accepts connections. Raises StartError if one of them never will."""
         while self.accepting < self._start.settings.workers:
+            if self._broken:
+                raise StartError(self._broken)
             self._news.clear()
             await self._news.wait()
+
+    def replace(self) -> None:
+        """Let a new process relieve each worker, one after another; each old one ends what it has under way."""
+        if self._relief is not None and not self._relief.done():
+            log.warning("the workers are being replaced already")
+        elif not self._ending.is_set():
+            self._relief = spawn(self._replace(), name="replace workers")
+
+    async def _replace(self) -> None:
+        for number in range(1, self._start.settings.workers + 1):
+            old = next((w for w in self._workers.values() if w.number == number and w.accepting), None)
+            if old is None:
+                continue  # it is being replaced anyway
+            new = await self._born(number, relieved=old)
+            if not await self._accepts(new, BEGIN_S):
+                new.kill()
+                log.error("worker %d (pid %d) did not begin; the old ones stay", number, new.pid)
+                return
+            log.info("worker %d (pid %d) relieves pid %d", number, new.pid, old.pid)
+            old.accepting, old.leaving = False, True
+            old.send(encode("drain", self._start.settings.drain_timeout_s))
+            self._changed()
+        log.info("all workers have been replaced")
 
     async def drain(self, timeout_s: float) -> None:
         """Let all workers end what is under way; returns when none lives, `timeout_s` and a little later at most."""
         self._ending.set()
+        if self._relief is not None:
+            self._relief.cancel()
         self._watcher.set_workers(0)
+        for sockets in self._sockets:
+            begin_nothing(sockets)
         self._tell(encode("drain", timeout_s))
-        if self._keepers:
-            await asyncio.wait(self._keepers, timeout=timeout_s + CUT_GRACE_S)
+        for sockets in self._sockets:
+            for sock in sockets:
+                sock.close()  # the workers', which see to what is queued, are the last
+        try:
+            async with asyncio.timeout(timeout_s + CUT_GRACE_S):
+                await self._all_ended()
+        except TimeoutError:
             self.kill()
-            await asyncio.wait(self._keepers)
+            await self._all_ended()
 
     def kill(self) -> None:
         """End all workers at once, cutting what is under way."""
@@ -192,45 +193,97 @@ class Supervisor:
                 return
             if pid == 0:
                 return
-            for worker in self._workers.values():
-                if worker.pid == pid:
-                    worker.status = status
-                    worker.reaped.set()
+            worker = self._workers.get(pid)
+            if worker is not None:
+                worker.status = status
+                worker.reaped.set()
 
-    def _enlist(self, number: int, birth: Birth) -> Worker:
+    def _enlist(self, number: int, birth: Birth) -> Process:
         """Before anything is awaited, so that its death cannot be missed."""
         now = asyncio.get_running_loop().time()
-        worker = self._workers[number] = Worker(number, birth.pid, now, now)
+        worker = self._workers[birth.pid] = Process(number, birth.pid, now, now)
+        self._keepers = [task for task in self._keepers if not task.done()]
+        self._keepers.append(spawn(self._keep(worker), name=f"worker {number}"))
         return worker
 
-    async def _keep(self, worker: Worker) -> None:
-        """Keep alive what begins as `worker`, until the end."""
-        deaths = 0
-        while True:
-            await self._bury(worker)
-            if self._ending.is_set():
-                return
-            lived_s = asyncio.get_running_loop().time() - worker.started_at
-            deaths = deaths + 1 if lived_s < STEADY_S else 1
-            pause_s = pause_before_start(deaths)
-            when = f"replaced in {pause_s:g} s" if pause_s else "replaced"
-            log.error("worker %d (pid %d) %s; %s", worker.number, worker.pid, worker.how_it_ended, when)
-            self._watcher.worker_restarted()
-            if pause_s:
-                self._looping.add(worker.number)
-                if await self._ends_within(pause_s):
-                    return
-            birth = give_birth()
-            worker = self._enlist(worker.number, birth)
-            await self._open(worker, birth)
+    async def _born(self, number: int, deaths: int = 0, relieved: Process | None = None) -> Process:
+        birth = give_birth(self._sockets[number - 1])
+        worker = self._enlist(number, birth)
+        worker.deaths = deaths
+        if relieved is not None:
+            relieved.successor = worker
+        await self._open(worker, birth)
+        return worker
 
-    async def _open(self, worker: Worker, birth: Birth) -> None:
+    async def _all_ended(self) -> None:
+        while keeping := [task for task in self._keepers if not task.done()]:
+            await asyncio.wait(keeping)
+
+    async def _accepts(self, worker: Process, timeout_s: float) -> bool:
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not worker.accepting and not worker.silent.is_set():
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            pass
+        return worker.accepting
+
+    async def _keep(self, worker: Process) -> None:
+        """Wait for the end of a worker, and see that there is another of its number."""
+        await self._bury(worker)
+        if self._ending.is_set() or worker.leaving or self._has_other(worker):
+            return
+        lived_s = asyncio.get_running_loop().time() - worker.started_at
+        deaths = worker.deaths + 1 if lived_s < STEADY_S else 1
+        pause_s = pause_before_start(deaths)
+        if pause_s and not self._begun:
+            self._broken = f"worker {worker.number} cannot start: {worker.fault or 'it ' + worker.how_it_ended}"
+            self._news.set()
+            return
+        when = f"replaced in {pause_s:g} s" if pause_s else "replaced"
+        log.error("worker %d (pid %d) %s; %s", worker.number, worker.pid, worker.how_it_ended, when)
+        self._watcher.worker_restarted()
+        if pause_s:
+            self._looping.add(worker.number)
+            leave(self._sockets[worker.number - 1])  # nobody will accept for a while
+            if await self._ends_within(pause_s):
+                return
+        await self._born(worker.number, deaths)
+
+    def _has_other(self, dead: Process) -> bool:
+        """Whether another has its number already: who was to relieve it, or whom it was to relieve."""
+        other = dead.successor or next((w for w in self._workers.values() if w.successor is dead), None)
+        if other is None or other.leaving or other.pid not in self._workers:
+            return False
+        other.successor = None
+        log.error("worker %d (pid %d) %s; pid %d goes on", dead.number, dead.pid, dead.how_it_ended, other.pid)
+        self._watcher.worker_restarted()
+        return True
+
+    def _hand_on(self) -> None:
+        """Send the rules to the next worker, unless one is taking them: meanwhile the others carry the traffic."""
+        loop, generation = asyncio.get_running_loop(), self._start.rules.generation
+        now = loop.time()
+        if any(worker.taking(generation) and now - worker.told_at < TURN_S for worker in self._workers.values()):
+            return
+        for worker in self.workers:
+            if worker.told < generation and worker.channel is not None:
+                worker.told, worker.told_at = generation, now
+                worker.send(self._rules)
+                worker.send(encode("health", self._start.health))  # they may name endpoints the last did not
+                if worker.accepting:
+                    loop.call_later(TURN_S, self._hand_on)
+                    return
+
+    async def _open(self, worker: Process, birth: Birth) -> None:
         """Open the channel to a new worker and give it all it needs to begin."""
 
         def receive(kind: Kind, payload: Any) -> None:
             self._receive(worker, kind, payload)
 
         worker.channel = await Channel.open(birth.end, receive, worker.silent.set)
+        worker.told = self._start.rules.generation
         worker.send(encode("start", self._start))
         if self._ending.is_set():
             worker.send(encode("drain", 0.0))
@@ -242,7 +295,7 @@ class Supervisor:
         except TimeoutError:
             return False
 
-    async def _bury(self, worker: Worker) -> None:
+    async def _bury(self, worker: Process) -> None:
         """Wait for a worker's end, and forget what it had under way."""
         await worker.silent.wait()
         try:
@@ -251,24 +304,27 @@ class Supervisor:
         except TimeoutError:
             worker.kill()
             await worker.reaped.wait()
-        del self._workers[worker.number]
-        self._watcher.forget(worker.number)
+        del self._workers[worker.pid]
+        self._watcher.forget(worker.pid)
         self._changed()
+        self._hand_on()
 
-    def _receive(self, worker: Worker, kind: Kind, payload: Any) -> None:
+    def _receive(self, worker: Process, kind: Kind, payload: Any) -> None:
         worker.heard_at = asyncio.get_running_loop().time()
         match kind:
             case "counts":
-                self._watcher.merge(worker.number, payload)
+                self._watcher.merge(worker.pid, payload)
                 return
             case "ready":
-                worker.accepting = True
+                worker.accepting = not worker.leaving
                 self._looping.discard(worker.number)
                 log.debug("worker %d (pid %d) accepts connections", worker.number, worker.pid)
             case "applied":
                 worker.generation, worker.fault = payload, ""
+                self._hand_on()
             case "failed":
                 _, worker.fault = payload
+                self._hand_on()
             case "gone":
                 worker.accepting = False
             case _:

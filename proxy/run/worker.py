@@ -1,6 +1,7 @@
 """A worker process: one event loop that carries traffic and does what control says over the channel.
 
-Started as `python -m proxy.run.worker FD`. Imports nothing that only control needs: its start is the proxy's start.
+Started as `python -m proxy.run.worker FD FD...`: the channel, and the sockets to listen on. Imports nothing that only
+control needs: its start is the proxy's start.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ import uvloop
 from proxy.gateway.gateway import Gateway
 from proxy.observe import logs
 from proxy.run.channel import Channel, Kind, Rules, Start, encode
-from proxy.run.ports import bind_shared
 from proxy.tasks import spawn
 
 COUNTS_INTERVAL_S: Final = 0.25
@@ -33,7 +33,8 @@ log = logging.getLogger("grayhound.worker")
 class Worker:
     """What a worker does with each message from control."""
 
-    def __init__(self) -> None:
+    def __init__(self, sockets: list[socket.socket]) -> None:
+        self._sockets = sockets
         self._channel: Channel
         self._gateway: Gateway | None = None
         self._drain_timeout_s = 0.0
@@ -78,8 +79,8 @@ class Worker:
         spawn(self._listen(gateway, start), name="listen").add_done_callback(self._listened)
 
     async def _listen(self, gateway: Gateway, start: Start) -> None:
-        sockets = [bind_shared(address) for address in start.addresses]
-        await gateway.listen(sockets, [bind_shared(address) for address in start.tls_addresses])
+        plain = len(start.addresses)
+        await gateway.listen(self._sockets[:plain], self._sockets[plain:])
         self._listening = True
         self._channel.send(encode("applied", start.rules.generation))
         self._channel.send(encode("ready", None))
@@ -130,14 +131,15 @@ def _unraisable(what: sys.UnraisableHookArgs) -> None:
 
 def main() -> None:
     # Control alone listens to signals and says `drain`; a supervisor that signals the whole group must not cut traffic.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
     logs.set_up("info")
     sys.unraisablehook = _unraisable
-    end = socket.socket(fileno=int(sys.argv[1]))
-    end.set_inheritable(False)
+    end, *sockets = (socket.socket(fileno=int(fd)) for fd in sys.argv[1:])
+    for sock in (end, *sockets):
+        sock.set_inheritable(False)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(Worker().run(end))
+        runner.run(Worker(sockets).run(end))
 
 
 if __name__ == "__main__":

@@ -2,67 +2,119 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 
 import pytest
 
 from proxy.errors import StartError
-from proxy.run.ports import bind_one, bind_shared, reserve, show
+from proxy.run.ports import begin_nothing, bind_one, leave, reserve, show
 
 
 def test_a_port_is_held_and_shared_by_workers() -> None:
-    """Port 0 is chosen once; every worker can bind and listen there, nobody else can."""
-    reserved = reserve((("127.0.0.1", 0),))
+    """Port 0 is chosen once; every worker has its own socket there, and nobody else can have one."""
+    reserved = reserve((("127.0.0.1", 0),), 3)
     ((_, host, port),) = reserved.addresses
     assert (host, port != 0) == ("127.0.0.1", True)
-    workers = [bind_shared(reserved.addresses[0]) for _ in range(3)]
-    for worker in workers:
+    assert [sock.getsockname() for (sock,) in reserved.sockets] == [(host, port)] * 3
+    for (worker,) in reserved.sockets:
         worker.listen()
     with pytest.raises(StartError, match=f"^cannot listen on 127.0.0.1:{port}: Address already in use$"):
         bind_one(("127.0.0.1", port))
     with pytest.raises(StartError):
-        reserve((("127.0.0.1", port),))
-    for sock in (*workers, *reserved.sockets):
-        sock.close()
+        reserve((("127.0.0.1", port),), 3)
+    reserved.close()
 
 
 def test_a_held_port_takes_no_connection() -> None:
     """Until a worker listens, clients are refused and do not wait in a queue that nobody reads."""
-    reserved = reserve((("127.0.0.1", 0),))
+    reserved = reserve((("127.0.0.1", 0),), 2)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(reserved.addresses[0][1:])
-    for sock in reserved.sockets:
-        sock.close()
+    reserved.close()
+
+
+def accepted(sock: socket.socket) -> int:
+    """How many connections waited there."""
+    count = 0
+    sock.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            sock.accept()[0].close()
+            count += 1
+    return count
+
+
+def test_who_leaves_gets_no_connection_until_it_listens_again() -> None:
+    """The kernel spreads connections over the others meanwhile."""
+    reserved = reserve((("127.0.0.1", 0),), 2)
+    (one,), (other,) = reserved.sockets
+    one.listen()
+    other.listen()
+    with contextlib.ExitStack() as clients:
+
+        def connect() -> None:
+            for _ in range(40):
+                clients.enter_context(socket.create_connection(reserved.addresses[0][1:]))
+
+        leave(reserved.sockets[0])
+        connect()
+        assert accepted(other) == 40
+        one.listen()
+        connect()
+        back = accepted(one)
+        assert back > 0
+        assert back + accepted(other) == 40
+    leave(reserved.sockets[0])
+    leave(reserved.sockets[0])  # twice is once
+    reserved.close()
+
+
+def test_nothing_begins_any_more_and_the_queue_is_there() -> None:
+    """Who is in the queue is accepted and heard; who comes then gets no answer, and is refused once the port is free."""
+    reserved = reserve((("127.0.0.1", 0),), 1)
+    ((sock,),) = reserved.sockets
+    address = reserved.addresses[0][1:]
+    sock.listen()
+    with socket.create_connection(address) as early:
+        begin_nothing(reserved.sockets[0])
+        with pytest.raises(TimeoutError):
+            socket.create_connection(address, timeout=0.1)
+        connection, _ = sock.accept()
+        early.sendall(b"said later")
+        assert connection.recv(100) == b"said later"
+        connection.close()
+    reserved.close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address)
 
 
 def test_connections_of_the_last_run_do_not_hold_the_port() -> None:
     """A restart finds its port free although connections to it linger in TIME_WAIT."""
-    (held,) = reserve((("127.0.0.1", 0),)).sockets
-    address = held.getsockname()
-    worker = bind_shared((socket.AF_INET, *address))
+    ((worker,),) = reserve((("127.0.0.1", 0),), 1).sockets
+    address = worker.getsockname()
     worker.listen()
     client = socket.create_connection(address)
     connection, _ = worker.accept()
     connection.close()  # the first to close keeps the TIME_WAIT
     assert client.recv(1) == b""
-    for sock in (client, worker, held):
+    for sock in (client, worker):
         sock.close()
-    again = reserve((address,))
-    again.sockets[0].close()
+    reserve((address,), 1).close()
 
 
 def test_what_cannot_be_bound_is_one_line() -> None:
     """A name nobody knows, an address of another machine, the same address twice."""
-    free = reserve((("127.0.0.1", 0),))
+    free = reserve((("127.0.0.1", 0),), 1)
     port = free.addresses[0][2]
-    free.sockets[0].close()
+    free.close()
     for listen, text in (
         ((("no.such.host.invalid", 80),), "cannot listen on no.such.host.invalid:80: "),
         ((("192.0.2.1", 8080),), "cannot listen on 192.0.2.1:8080: Cannot assign requested address"),
         ((("127.0.0.1", port), ("127.0.0.1", port)), f"--listen 127.0.0.1:{port} stands there twice"),
     ):
         with pytest.raises(StartError, match=f"^{text}") as caught:
-            reserve(listen)
+            reserve(listen, 2)
         assert "\n" not in str(caught.value)
 
 
@@ -70,9 +122,9 @@ def test_ipv6_leaves_ipv4_alone() -> None:
     """[::] and 0.0.0.0 can be listened on side by side."""
     if not socket.has_ipv6:
         pytest.skip("no IPv6 here")
-    first = reserve((("0.0.0.0", 0),))
+    first = reserve((("0.0.0.0", 0),), 1)
     port = first.addresses[0][2]
-    second = reserve((("::", port),))
+    second = reserve((("::", port),), 1)
     assert show(second.addresses[0][1:]) == f"[::]:{port}"
-    for sock in (*first.sockets, *second.sockets):
-        sock.close()
+    first.close()
+    second.close()

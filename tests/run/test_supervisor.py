@@ -12,41 +12,33 @@ import pytest
 
 from proxy.observe.metrics import Registry
 from proxy.rules.model import RuleFile
+from proxy.run import process
 from proxy.run import supervisor as supervisor_module
 from proxy.run.birth import give_birth
 from proxy.run.channel import Rules, Start
 from proxy.run.ports import reserve
-from proxy.run.supervisor import Supervisor, pause_before_start
+from proxy.run.supervisor import Supervisor
 from proxy.settings import Settings
 
 WAIT_S = 30.0
-
-
-@pytest.mark.parametrize(
-    ("deaths", "pause_s"),
-    [(1, 0), (2, 0), (3, 0), (4, 1), (5, 2), (6, 4), (7, 8), (8, 16), (9, 30), (10, 30), (1_000_000, 30)],
-)
-def test_restarts_are_immediate_and_then_back_off(deaths: int, pause_s: float) -> None:
-    """Three deaths in a row are made good at once; then each pause doubles, up to half a minute."""
-    assert pause_before_start(deaths) == pause_s
 
 
 @pytest.fixture
 async def supervisor() -> AsyncIterator[Supervisor]:
     """Two workers, accepting."""
     loop = asyncio.get_running_loop()
-    reserved = reserve((("127.0.0.1", 0),))
+    reserved = reserve((("127.0.0.1", 0),), 2)
     settings = replace(Settings("rules.yaml"), workers=2)
-    started = Supervisor(Start(settings, reserved.addresses, Rules(1, RuleFile({}, ())), {}), Registry())
+    start = Start(settings, reserved.addresses, Rules(1, RuleFile({}, ())), {})
+    started = Supervisor(start, reserved.sockets, Registry())
     loop.add_signal_handler(signal.SIGCHLD, started.reap)
-    await started.start([give_birth(), give_birth()])
+    await started.start([give_birth(sockets) for sockets in reserved.sockets])
     async with asyncio.timeout(WAIT_S):
         await started.accepted()
     yield started
     await started.drain(1.0)
     loop.remove_signal_handler(signal.SIGCHLD)
-    for sock in reserved.sockets:
-        sock.close()
+    reserved.close()
 
 
 async def until(true: Callable[[], object]) -> None:
@@ -80,7 +72,7 @@ async def test_a_crash_loop_is_said(supervisor: Supervisor) -> None:
             os.kill(pid, signal.SIGKILL)
         await asyncio.sleep(0.01)
     assert supervisor.trouble == "worker 2 dies again and again; 1 of 2 workers accept"
-    assert len(seen) == supervisor_module.DEATHS_AT_ONCE + 1
+    assert len(seen) == process.DEATHS_AT_ONCE + 1
     await until(lambda: not supervisor.trouble)
     assert supervisor.accepting == 2
 

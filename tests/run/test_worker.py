@@ -25,17 +25,18 @@ WAIT_S = 20.0
 class Control:
     """Control's end of a worker's channel."""
 
-    def __init__(self, birth: Birth) -> None:
-        self.birth = birth
+    birth: Birth
+
+    def __init__(self) -> None:
         self.heard: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
         self.closed = asyncio.Event()
         self.channel: Channel
-        reserved = reserve((("127.0.0.1", 0),))
+        self.reserved = reserved = reserve((("127.0.0.1", 0),), 1)
         self.address = reserved.addresses[0][1:]
         self.start = Start(Settings("rules.yaml"), reserved.addresses, Rules(7, RuleFile({}, ())), {})
-        self._held = reserved.sockets
 
     async def open(self) -> None:
+        self.birth = give_birth(self.reserved.sockets[0])
         self.channel = await Channel.open(
             self.birth.end, lambda *message: self.heard.put_nowait(message), self.closed.set
         )
@@ -55,13 +56,12 @@ class Control:
 
     async def close(self) -> None:
         await self.channel.close()
-        for sock in self._held:
-            sock.close()
+        self.reserved.close()
 
 
 @pytest.fixture
 async def control() -> AsyncIterator[Control]:
-    control = Control(give_birth())
+    control = Control()
     await control.open()
     yield control
     await control.close()
@@ -80,6 +80,7 @@ async def test_a_worker_serves_drains_and_ends(control: Control) -> None:
     control.channel.send(encode("rules", Rules(8, RuleFile({}, ()))))
     assert await control.hear("applied") == 8
     control.channel.send(encode("drain", 5.0))
+    control.reserved.close()
     await control.hear("counts")
     await control.hear("gone")
     assert await control.exit_code() == 0
