@@ -22,7 +22,7 @@ def context() -> ssl.SSLContext:
 
 
 def refused(certificate: bytes, key: bytes) -> str:
-    with pytest.raises(ValueError, match=".") as caught:
+    with pytest.raises(ValueError) as caught:
         pem.load_pair(context(), certificate, key)
     assert "\n" not in str(caught.value)
     return str(caught.value)

@@ -7,36 +7,43 @@ Many clients that hold an idle connection never answer, and would hold up a drai
 
 from __future__ import annotations
 
+import fcntl
+import sys
+import termios
+from asyncio import Transport
+from contextlib import suppress
 from typing import Final
 
-from proxy.clock import NEVER
-from proxy.downstream.http1 import FLUSH_S, Connection, Home
+from proxy.downstream.http1 import Connection
+from proxy.downstream.limits import FLUSH_S
+from proxy.downstream.stream import Home
 
 CLOSE_NOTIFY_S: Final = 5.0
 """How long a client may take to answer our close_notify: a few round trips, as it owes us nothing more."""
+LOOKS_MAX: Final = int(FLUSH_S / CLOSE_NOTIFY_S)
+"""How often a connection is given that time again because its client is still reading."""
 
 
 class TlsConnection(Connection):
     """One connection of a client, its handshake done."""
 
-    __slots__ = ("_flush_by",)
+    __slots__ = ("_looks",)
 
     def __init__(self, home: Home) -> None:
         super().__init__(home)
-        self._flush_by = NEVER
+        self._looks = 0
 
     def _end_connection(self, request_read: bool) -> None:
         super()._end_connection(request_read)
-        now = self._home.clock.now
-        self._flush_by = now + FLUSH_S
-        self.deadline = now + CLOSE_NOTIFY_S
+        self.deadline = self._home.clock.now + CLOSE_NOTIFY_S
 
     def overdue(self) -> None:
-        transport, now = self._transport, self._home.clock.now
-        if transport is None or not transport.is_closing() or now >= self._flush_by:
+        transport = self._transport
+        if transport is None or not transport.is_closing():
             super().overdue()
-        elif transport.get_write_buffer_size():
-            self.deadline = now + CLOSE_NOTIFY_S  # a slow client is still reading its answer
+        elif self._looks < LOOKS_MAX and _unsent(transport):
+            self._looks += 1
+            self.deadline = self._home.clock.now + CLOSE_NOTIFY_S
         else:
             transport.abort()
 
@@ -45,3 +52,12 @@ class TlsConnection(Connection):
         would first wait until it has read all that was sent, and complain of every further write."""
         if self.exchange is not None:
             self.cut()
+
+
+def _unsent(transport: Transport) -> int:
+    """Bytes that the client's kernel has not taken yet. The transport knows of only a part of what is on its way; but
+    whatever it holds waits for the kernel, so the kernel's own count is never 0 then."""
+    with suppress(OSError, ValueError):  # closed meanwhile
+        count = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+        return int.from_bytes(count, sys.byteorder)
+    return 0
