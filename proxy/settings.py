@@ -27,6 +27,7 @@ CERTIFICATES_MAX: Final = 1000
 """Certificates to choose from; all their files are read once a second."""
 DRAIN_TIMEOUT_MAX_S: Final = 86_400.0
 """A day: longer than any supervisor waits before it kills."""
+UNITS_BYTES: Final = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 UNITS_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
@@ -91,6 +92,21 @@ def read_drain_timeout(text: str) -> float:
     return seconds
 
 
+def read_size(text: str) -> int:
+    """Bytes, from `10MiB`, `64KiB` or `1000`; 0 for no limit."""
+    parts = re.fullmatch("([0-9]{1,15})(B|KiB|MiB|GiB)?", text)
+    if parts is None:
+        raise ValueError(f"'{text}' is not a size like 10MiB")
+    return int(parts[1]) * UNITS_BYTES[parts[2] or "B"]
+
+
+def read_count(text: str) -> int:
+    """A number of things; 0 for the default."""
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise ValueError(f"'{text}' is not a whole number")
+    return int(text)
+
+
 def read_log_level(text: str) -> str:
     if text.lower() not in LOG_LEVELS:
         raise ValueError(f"'{text}' is not one of {', '.join(LOG_LEVELS)}")
@@ -135,6 +151,20 @@ class Settings:
     trusted_proxies: tuple[Network, ...] = field(
         default=(),
         metadata=option(read_network, "CIDR,...", "proxies whose X-Forwarded-* fields are believed", many=True),
+    )
+    max_body: int = field(
+        default=0,
+        metadata=option(read_size, "SIZE", "a request's body, like 10MiB (default 0: no limit)"),
+    )
+    max_connections: int = field(
+        default=0,
+        metadata=option(
+            read_count, "N", "clients' connections per worker (default 0: as many as the file limit allows)"
+        ),
+    )
+    max_connections_per_client: int = field(
+        default=0,
+        metadata=option(read_count, "N", "of one address, per worker, trusted proxies excepted (default 0: no limit)"),
     )
     drain_timeout_s: float = field(
         default=30.0,

@@ -6,55 +6,21 @@ import asyncio
 import socket
 import struct
 from asyncio import Transport
-from typing import Any, Final, Protocol, cast
+from typing import Final, cast
 
-from proxy.clock import NEVER, Clock
-from proxy.downstream.stream import Exchange, Gateway
+from proxy.clock import NEVER
+from proxy.downstream import limits
+from proxy.downstream.limits import FIELD_BYTES_MIN, FIELDS_MAX, HEAD_BYTES_MAX, TARGET_BYTES_MAX
+from proxy.downstream.pace import unread
+from proxy.downstream.stream import Exchange, Home
 from proxy.errors import BadRequest, ProxyError
 from proxy.http.framing import CHUNKED, UNTIL_CLOSE, ChunkedBody, request_length
 from proxy.http.h1 import RequestReader, answer
-from proxy.http.headers import Peer, forward_response, wants_close
+from proxy.http.headers import forward_response, wants_close
 from proxy.http.message import RequestHead, ResponseHead
 
-HEAD_BYTES_MAX: Final = 64 * 1024
-"""A request's head. nginx takes 32 KiB of field lines, Envoy 60 KiB; cookies and tokens make heads of 20 KiB."""
-TARGET_BYTES_MAX: Final = 16 * 1024
-"""A request target; RFC 9110 section 4.1 asks for 8,000 at least."""
-FIELD_BYTES_MIN: Final = 4
-"""The shortest field line, `a:` and its end: a shorter head cannot have too many, so nobody counts."""
-FIELDS_MAX: Final = 200
-"""Field lines of one head; Envoy and Apache stop at 100, browsers send some 20."""
-PIPELINED_BYTES_MAX: Final = 64 * 1024
-"""Bytes of further requests read while one is answered; then the client has to wait."""
-WRITE_HIGH_BYTES: Final = 256 * 1024
-"""Response bytes waiting for a client until the upstream is stopped: one read of the event loop."""
-IDLE_S: Final = 75.0
-"""How long a connection may stay open between requests; as nginx, and longer than browsers keep theirs."""
-HEAD_S: Final = 30.0
-"""How long a head may take from its first byte to its last; a slow sender holds a connection no longer."""
-FLUSH_S: Final = 60.0
-"""How long a client may take for the last bytes of an answer after which its connection ends."""
-LINGER_S: Final = 2.0
-"""How long the rest of a request is thrown away after the response, so that the client reads it (RFC 9112 9.6)."""
 RESET_AT_CLOSE: Final = struct.pack("ii", 1, 0)
 """SO_LINGER on, with no time: closing sends RST."""
-
-
-class Home(Protocol):
-    """The listener, as its connections see it."""
-
-    gateway: Gateway
-    clock: Clock
-    nobody: Peer
-
-    def peer(self, name: Any) -> Peer:
-        """Who stands at the other end, from the socket's name for it."""
-
-    def came(self, connection: Connection) -> None:
-        """A connection was made."""
-
-    def left(self, connection: Connection) -> None:
-        """It has ended, or has become a tunnel."""
 
 
 _READING_HEAD, _READING_LENGTH, _READING_CHUNKS, _ANSWERING, _LINGERING = range(5)
@@ -63,12 +29,13 @@ _READING_HEAD, _READING_LENGTH, _READING_CHUNKS, _ANSWERING, _LINGERING = range(
 class Connection(asyncio.Protocol):
     """One connection of a client. Implements ClientStream for the request that is being answered.
 
-    deadline: when to call `overdue`, unless an exchange is under way, which then has its own.
+    deadline: when to call `overdue`, unless an exchange is under way, which then has its own. resting: it has been idle
+    for so long that the home looks at it less often.
     """
 
     __slots__ = (
         "_blocked", "_buffer", "_chunks", "_close", "_encode", "_home", "_in_loop", "_last", "_left", "_minor",
-        "_paused", "_reader", "_state", "_transport", "deadline", "exchange", "peer",
+        "_paused", "_reader", "_state", "_transport", "_turns", "_unread", "deadline", "exchange", "peer", "resting",
     )  # fmt: skip
 
     def __init__(self, home: Home) -> None:
@@ -89,6 +56,9 @@ class Connection(asyncio.Protocol):
         self.peer = home.nobody
         self.exchange: Exchange | None = None
         self.deadline = NEVER
+        self.resting = False
+        self._turns = limits.REQUESTS_MAX
+        self._unread = 0
 
     # --- requests ----------------------------------------------------------------------------------------------
 
@@ -149,6 +119,11 @@ class Connection(asyncio.Protocol):
         except BadRequest as error:
             self._refuse(error)
             return b""
+        self._turns -= 1
+        if not self._turns:
+            self._close = True
+        if self.resting:
+            self._home.woke(self)
         exchange = self.exchange = gateway.exchange(self, head)
         exchange.start(body, self._state == _ANSWERING)
         return rest
@@ -162,8 +137,8 @@ class Connection(asyncio.Protocol):
         elif b"\n\n" in data or b"\n\r\n" in data:  # RFC 9112 section 2.2; waiting for its CR would be in vain
             self._refuse(BadRequest("a line of the head ends without CR"))
         else:
-            if self.deadline > self._home.clock.now + HEAD_S:
-                self.deadline = self._home.clock.now + HEAD_S
+            if self.deadline > self._home.clock.now + limits.HEAD_S:
+                self.deadline = self._home.clock.now + limits.HEAD_S
             self._buffer = data
         return b""
 
@@ -174,6 +149,8 @@ class Connection(asyncio.Protocol):
             end = self._chunk_end(data)
             self._state = _READING_CHUNKS if end < 0 else _ANSWERING
             return (data, b"") if end < 0 else (data[:end], data[end:])
+        if length > self._home.body_bytes_max:
+            raise BadRequest("the request's body is too large", 413)
         self._left = length - len(data)
         if self._left > 0:
             self._state = _READING_LENGTH
@@ -205,20 +182,27 @@ class Connection(asyncio.Protocol):
     def _chunk_end(self, data: bytes) -> int:
         assert self._chunks is not None
         try:
-            return self._chunks.end(data)
+            end = self._chunks.end(data)
         except ValueError as error:
             raise BadRequest(f"malformed chunked body: {error}") from None
+        if self._chunks.size > self._home.body_bytes_max:
+            raise BadRequest("the request's body is too large", 413)
+        return end
 
     def _park(self, data: bytes) -> None:
         self._buffer += data
-        if len(self._buffer) > PIPELINED_BYTES_MAX:
+        if len(self._buffer) > limits.PIPELINED_BYTES_MAX:
             self.pause()
 
-    def _refuse(self, error: ProxyError) -> None:
+    def turn_away(self, error: ProxyError, extra: bytes) -> None:
+        """Answer before anything was asked, and end the connection. `extra` holds further field lines."""
+        self._refuse(error, extra)
+
+    def _refuse(self, error: ProxyError, extra: bytes = b"") -> None:
         """Answer what cannot be an exchange, and end the connection: where the next request begins is unknown."""
         self._home.gateway.refused(error)
         self._state = _LINGERING
-        self.answer(error)
+        self.answer(error, extra)
         self._end_connection(request_read=False)
 
     # --- the answer --------------------------------------------------------------------------------------------
@@ -294,10 +278,11 @@ class Connection(asyncio.Protocol):
         self._encode = False
         self._chunks = None
         if self._close:
-            self._end_connection(request_read=self._state == _ANSWERING)
+            # Who was not told before may have sent the next request already.
+            self._end_connection(request_read=self._state == _ANSWERING and self._turns > 0)
             return
         self._state = _READING_HEAD
-        self.deadline = self._home.clock.now + IDLE_S
+        self.deadline = self._home.clock.now + self._home.idle_s
         if self._paused:
             self.resume()
         self._read_parked()
@@ -316,10 +301,10 @@ class Connection(asyncio.Protocol):
         if transport is None or transport.is_closing():
             return
         if request_read or not transport.can_write_eof():
-            self.deadline = self._home.clock.now + FLUSH_S
+            self.deadline = self._home.clock.now + limits.FLUSH_S
             transport.close()
         else:
-            self.deadline = self._home.clock.now + LINGER_S
+            self.deadline = self._home.clock.now + limits.LINGER_S
             self.resume()
             transport.write_eof()
 
@@ -334,6 +319,15 @@ class Connection(asyncio.Protocol):
         if self._transport is not None and self._paused:
             self._paused = False
             self._transport.resume_reading()
+
+    def has_read(self, size: int) -> bool:
+        before, self._unread = self._unread, 0 if self._transport is None else unread(self._transport)
+        return before - self._unread >= size
+
+    def rest(self) -> None:
+        """Keep only what an idle connection needs."""
+        self.resting = True
+        self._last = self._reader = None
 
     def detach(self) -> tuple[Transport, bytes]:
         transport, self._transport = self._transport, None
@@ -354,9 +348,9 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def drain(self) -> None:
-        """Take no further request: an idle connection ends now, a busy one with its answer."""
+        """End with the answer to the current request, or to one that is on its way already."""
         if self.exchange is None and self._state == _READING_HEAD and not self._buffer:
-            self._end_connection(request_read=True)
+            self.deadline = self._home.clock.now + self._home.idle_s
 
     def cut(self) -> None:
         """End now, whatever is under way."""
@@ -365,9 +359,9 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(Transport, transport)
-        self._transport.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
+        self._transport.set_write_buffer_limits(high=limits.WRITE_HIGH_BYTES)
         self.peer = self._home.peer(transport.get_extra_info("peername"))
-        self.deadline = self._home.clock.now + HEAD_S
+        self.deadline = self._home.clock.now + limits.HEAD_S
         self._home.came(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -381,7 +375,8 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._blocked = True
-        if self.exchange is not None:
+        if self.exchange is not None and self._transport is not None:
+            self._unread = unread(self._transport)
             self.exchange.response_blocked()
 
     def resume_writing(self) -> None:

@@ -7,17 +7,22 @@ import socket
 from typing import Any, Final
 
 from proxy.clock import Clock
-from proxy.downstream.http1 import FLUSH_S, Connection
+from proxy.downstream.door import Door
+from proxy.downstream.http1 import Connection
 from proxy.downstream.https1 import TlsConnection
-from proxy.downstream.stream import Gateway
+from proxy.downstream.limits import FLUSH_S, IDLE_S, NO_LIMIT, RETRY_AFTER
+from proxy.downstream.stream import Gateway, Guest
 from proxy.downstream.tls import HANDSHAKE_S, Certificates
 from proxy.http.headers import Network, Peer
 
 BACKLOG: Final = 4096
 """Connections the kernel may complete before a worker takes them; Linux cuts it at net.core.somaxconn (4096)."""
 
-LATE_S: Final = 2.0
-"""For the request of a connection whose handshake ends while the worker drains: it may have come with the last one."""
+REST_S: Final = 1.0
+"""How often connections are looked at that had nothing to do when they were looked at last: looking at ten thousand
+takes a millisecond, which ten times a second would be a hundredth of a core."""
+LATE_S: Final = 1.0
+"""For the next request on an idle connection that has not heard of the drain: a busy client sends it at once."""
 
 
 class Listener:
@@ -33,13 +38,20 @@ class Listener:
         name: str,
         proxies: tuple[Network, ...],
         certificates: Certificates | None = None,
+        door: Door | None = None,
+        body_bytes_max: int = NO_LIMIT,
     ) -> None:
         self.gateway = gateway
         self.clock = clock
         self.name = name
         self._scheme = b"https" if certificates else b"http"
         self.nobody = Peer("", self._scheme, ())
-        self.connections: set[Connection] = set()
+        self.body_bytes_max = body_bytes_max
+        self.idle_s = IDLE_S
+        self.connections: set[Guest] = set()
+        self._awake: set[Guest] = set()
+        self._door = door or Door()
+        self._rest_at = 0.0
         self._proxies = proxies
         self._certificates = certificates
         self._server: asyncio.Server | None = None
@@ -60,19 +72,27 @@ class Listener:
         """Take no more connections; those that are open go on."""
         if self._server is not None:
             self._server.close()
+            self._server = None
 
     def sweep(self, now: float) -> None:
         """See to whatever is overdue on any connection."""
-        for connection in tuple(self.connections):
+        to_rest = now >= self._rest_at
+        if to_rest:
+            self._rest_at = now + REST_S
+        for connection in tuple(self.connections if to_rest or self.gateway.draining else self._awake):
             exchange = connection.exchange
             if exchange is None:
                 if connection.deadline < now:
                     connection.overdue()
+                elif to_rest and not connection.resting:
+                    self._awake.discard(connection)
+                    connection.rest()
             elif exchange.deadline < now:
                 exchange.overdue(now)
 
-    def drain(self) -> None:
-        """Let each connection end after what it is doing."""
+    def drain(self, idle_s: float) -> None:
+        """Let each connection end after what it is doing, or its next request if that comes within `idle_s`."""
+        self.idle_s = idle_s
         for connection in tuple(self.connections):
             connection.drain()
 
@@ -84,10 +104,24 @@ class Listener:
     def peer(self, name: Any) -> Peer:
         return Peer(name[0] if isinstance(name, tuple) else "", self._scheme, self._proxies)
 
-    def came(self, connection: Connection) -> None:
+    def came(self, connection: Guest) -> None:
         self.connections.add(connection)
+        self._awake.add(connection)
         if self.gateway.draining:
-            connection.deadline = self.clock.now + LATE_S
+            connection.deadline = self.clock.now + self.idle_s
+        refusal = self._door.enter(connection.peer)
+        if refusal is None:
+            return
+        if self._door.crowded:
+            connection.cut()
+        else:
+            connection.turn_away(refusal, RETRY_AFTER)
 
-    def left(self, connection: Connection) -> None:
+    def woke(self, connection: Guest) -> None:
+        connection.resting = False
+        self._awake.add(connection)
+
+    def left(self, connection: Guest) -> None:
         self.connections.discard(connection)
+        self._awake.discard(connection)
+        self._door.leave(connection.peer)

@@ -1,10 +1,11 @@
-"""What passes between a client's half of an exchange and the exchange, whatever protocol that half speaks."""
+"""What passes between a client's half of an exchange, the exchange and the listener, whatever protocol it speaks."""
 
 from __future__ import annotations
 
 from asyncio import Transport
-from typing import Protocol
+from typing import Any, Protocol
 
+from proxy.clock import Clock
 from proxy.errors import ProxyError
 from proxy.http.h1 import RequestReader
 from proxy.http.headers import Peer
@@ -39,6 +40,9 @@ class ClientStream(Protocol):
 
     def resume(self) -> None:
         """Go on with the request's body."""
+
+    def has_read(self, size: int) -> bool:
+        """Whether the client took so many bytes of the response since it was last asked, or since it was blocked."""
 
     def detach(self) -> tuple[Transport, bytes]:
         """After an upgrade: the bare connection for a tunnel, and what has already come through it."""
@@ -82,3 +86,49 @@ class Gateway(Protocol):
 
     def refused(self, error: ProxyError) -> None:
         """A request was refused before it became an exchange."""
+
+
+class Guest(Protocol):
+    """A client's connection, as its listener sees it."""
+
+    peer: Peer
+    exchange: Exchange | None
+    deadline: float
+    resting: bool
+
+    def overdue(self) -> None:
+        """The deadline has passed, and no exchange is under way."""
+
+    def rest(self) -> None:
+        """It has been idle for a while, and is looked at less often: keep only what an idle connection needs."""
+
+    def turn_away(self, error: ProxyError, extra: bytes) -> None:
+        """Answer before anything was asked, and end it. `extra` holds further field lines."""
+
+    def drain(self) -> None:
+        """Take no further request."""
+
+    def cut(self) -> None:
+        """End now, whatever is under way."""
+
+
+class Home(Protocol):
+    """The listener, as its connections see it. body_bytes_max: of one request's body. idle_s: between two requests."""
+
+    gateway: Gateway
+    clock: Clock
+    nobody: Peer
+    body_bytes_max: int
+    idle_s: float
+
+    def peer(self, name: Any) -> Peer:
+        """Who stands at the other end, from the socket's name for it."""
+
+    def came(self, connection: Guest) -> None:
+        """A connection was made."""
+
+    def woke(self, connection: Guest) -> None:
+        """It was resting, and has a request to answer."""
+
+    def left(self, connection: Guest) -> None:
+        """It has ended, or has become a tunnel."""

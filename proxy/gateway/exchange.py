@@ -8,12 +8,14 @@ start -> decide -> attempt -> (wait for a connection) -> send -> response head -
 from __future__ import annotations
 
 from time import monotonic
-from typing import Final
 
 from proxy.clock import NEVER
+from proxy.downstream.limits import BYTES_PER_S_MIN, RETRY_AFTER
+from proxy.downstream.pace import prolonged
 from proxy.downstream.stream import ClientStream
 from proxy.errors import BadRequest, ProxyError
 from proxy.gateway import retry
+from proxy.gateway.refusals import CLIENT_GONE, NO_ENDPOINT, NO_ROUTE, OVERLOADED
 from proxy.gateway.retry import Tries
 from proxy.gateway.snapshot import Lane
 from proxy.gateway.state import State
@@ -24,13 +26,6 @@ from proxy.rules.decision import Decision
 from proxy.upstream.endpoint import Endpoint
 from proxy.upstream.http1 import upstream_error
 from proxy.upstream.stream import UpstreamStream
-
-NO_ROUTE: Final = ProxyError("proxy", "no_route", 404, "no route for this request")
-NO_ENDPOINT: Final = ProxyError("upstream", "no_endpoint", 503, "no endpoint of the service is available")
-OVERLOADED: Final = ProxyError("upstream", "overload", 503, "the service has no free connection")
-CLIENT_GONE: Final = 499
-"""The status counted for a request whose client left before the answer; nginx's number for it."""
-RETRY_AFTER: Final = b"Retry-After: 1\r\n"
 
 _CONNECTING, _AWAITING, _ANSWERING, _ENDED = range(4)
 
@@ -163,8 +158,11 @@ class Exchange:
             self._body = self._body + data if self._replayable else b""
         if self._upstream is not None:
             self._upstream.send_body(data, done)
-        if self._phase == _AWAITING:
-            self._set_deadline(lane.timeouts.response if done else lane.timeouts.idle)
+        if not done:
+            due = prolonged(self.deadline, len(data), self._state.clock.now, lane.timeouts.idle)
+            self.deadline = due if due < self._end_by else self._end_by
+        elif self._phase == _AWAITING:
+            self._set_deadline(lane.timeouts.response)
 
     def request_failed(self, error: ProxyError) -> None:
         self._drop_upstream()
@@ -231,7 +229,7 @@ class Exchange:
         self._status = 101
         self._upstream = None
         client, early = self._client.detach()
-        tunnel = Tunnel(self._state.tunnels, lane.counts, client, upstream.detach())
+        tunnel = Tunnel(self._state, self._client.peer, lane.counts, client, upstream.detach())
         self._finish()
         tunnel.begin(head, early, rest)
 
@@ -307,6 +305,10 @@ class Exchange:
     def overdue(self, now: float) -> None:
         """The connection, the response's head or the next byte of a body did not come in time."""
         if self._phase == _ANSWERING:
+            idle_s = self._lane.timeouts.idle if self._lane is not None else 0
+            if self._blocked and now < self._end_by and self._client.has_read(int(BYTES_PER_S_MIN * idle_s)):
+                self._set_deadline(idle_s)
+                return
             self._drop_upstream(timeout=not self._blocked)
             self._client.abort()
             self._finish()
@@ -342,6 +344,8 @@ class Exchange:
 
     def request_unblocked(self) -> None:
         self._stalled = False
+        if self._lane is not None and not self._request_done:
+            self._set_deadline(self._lane.timeouts.idle)
         self._client.resume()
 
     # --- the end -----------------------------------------------------------------------------------------------

@@ -7,9 +7,12 @@ import random
 import secrets
 import socket
 from time import monotonic
+from typing import Final
 
 from proxy.clock import TICK_S, Clock
-from proxy.downstream.listener import Listener
+from proxy.downstream.door import Door
+from proxy.downstream.limits import NO_LIMIT
+from proxy.downstream.listener import LATE_S, Listener
 from proxy.downstream.stream import ClientStream
 from proxy.downstream.tls import Certificates, Material
 from proxy.errors import ProxyError
@@ -22,6 +25,9 @@ from proxy.rules.model import RuleFile
 from proxy.settings import Settings
 from proxy.upstream.endpoint import EndpointRegistry
 
+QUEUE_S: Final = 0.2
+"""From the beginning of a drain to its listeners' end: for handshakes that are half done, and for those queued."""
+
 
 class Gateway:
     """Serves requests by the rules last applied; an exchange keeps the rules it began with."""
@@ -30,12 +36,13 @@ class Gateway:
         clock, counters = Clock(monotonic()), Counters()
         self._settings = settings
         self._registry = EndpointRegistry(clock)
-        self._state = State(clock, counters, self._snapshot(0, RuleFile({}, ()), counters))
+        door = Door(settings.max_connections, settings.max_connections_per_client)
+        self._state = State(clock, counters, self._snapshot(0, RuleFile({}, ()), counters), door)
         self._certificates: Certificates | None = None
         self._listeners: list[Listener] = []
         self._timer: asyncio.TimerHandle | None = None
         self._drained = asyncio.Event()
-        self.draining = False
+        self.draining = self._closed = False
         self.reader = self._state.snapshot.reader
 
     def apply(self, generation: int, rule_file: RuleFile) -> None:
@@ -71,24 +78,37 @@ class Gateway:
         for bound in (*sockets, *(tls_sockets or ())):
             host, port = bound.getsockname()[:2]
             certificates = None if bound in sockets else self._certificates
-            listener = Listener(self, self._state.clock, f"{host}:{port}", self._settings.trusted_proxies, certificates)
+            listener = Listener(
+                self, self._state.clock, f"{host}:{port}", self._settings.trusted_proxies, certificates,
+                self._state.door, self._settings.max_body or NO_LIMIT,
+            )  # fmt: skip
             await listener.open(bound)
             self._listeners.append(listener)
         self._tick()
 
-    def drain(self) -> None:
-        """Take no new connection; what is under way may end."""
+    def drain(self, idle_s: float = LATE_S) -> None:
+        """Take nothing new; what is under way may end.
+
+        Connections that wait to be accepted still are, and one that is idle may have sent its next request already:
+        it ends with the answer, or after idle_s.
+        """
         self.draining = True
+        asyncio.get_running_loop().call_later(QUEUE_S, self._close_listeners)
         for listener in self._listeners:
-            listener.close()
-            listener.drain()
+            listener.drain(idle_s)
 
     async def drained(self) -> None:
         """Wait until nothing is under way. Call after `drain`."""
         await self._drained.wait()
 
+    def hang_up(self) -> None:
+        """End the tunnels as if both sides had: what has come is delivered, then each hears the end."""
+        for tunnel in tuple(self._state.tunnels):
+            tunnel.hang_up()
+
     def close(self) -> None:
         """Cut whatever is still under way."""
+        self._close_listeners()
         for tunnel in tuple(self._state.tunnels):
             tunnel.close()
         for listener in self._listeners:
@@ -105,12 +125,17 @@ class Gateway:
         """Count a request that was refused before it could be routed."""
         self._state.snapshot.nowhere.decided.finished(error.status, b"", 0.0)
 
+    def _close_listeners(self) -> None:
+        self._closed = True
+        for listener in self._listeners:
+            listener.close()
+
     def _tick(self) -> None:
         now = self._state.clock.now = monotonic()
         for listener in self._listeners:
             listener.sweep(now)
         self._registry.sweep(now)
-        if self.draining and not self._state.tunnels and not any(listener.connections for listener in self._listeners):
+        if self._closed and not self._state.tunnels and not any(listener.connections for listener in self._listeners):
             self._drained.set()
         self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
 

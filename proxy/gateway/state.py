@@ -7,12 +7,16 @@ from itertools import count
 from typing import Protocol
 
 from proxy.clock import Clock
+from proxy.downstream.door import Door
 from proxy.gateway.snapshot import Snapshot
 from proxy.observe.counters import Counters
 
 
 class OpenTunnel(Protocol):
     """A tunnel, as the worker sees it."""
+
+    def hang_up(self) -> None:
+        """End both ways once all that has come is delivered."""
 
     def close(self) -> None:
         """Cut both ways."""
@@ -21,12 +25,13 @@ class OpenTunnel(Protocol):
 class State:
     """snapshot: the rules in use; replaced as a whole by a reload."""
 
-    __slots__ = ("_request_numbers", "_request_prefix", "clock", "counters", "snapshot", "tunnels")
+    __slots__ = ("_request_numbers", "_request_prefix", "clock", "counters", "door", "snapshot", "tunnels")
 
-    def __init__(self, clock: Clock, counters: Counters, snapshot: Snapshot) -> None:
+    def __init__(self, clock: Clock, counters: Counters, snapshot: Snapshot, door: Door) -> None:
         self.clock = clock
         self.counters = counters
         self.snapshot = snapshot
+        self.door = door
         self.tunnels: set[OpenTunnel] = set()
         self._request_prefix = os.urandom(8).hex().encode()
         self._request_numbers = count(int.from_bytes(os.urandom(3), "big"))

@@ -63,6 +63,11 @@ class Tunnel:
             self._state.tunnels.discard(self)
             self._state.door.leave(self._peer)
 
+    def hang_up(self) -> None:
+        """End both ways once all that has come is delivered."""
+        self.client.transport.close()
+        self.upstream.transport.close()
+
     def close(self) -> None:
         """Cut both ways."""
         self.client.transport.abort()

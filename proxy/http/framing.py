@@ -87,9 +87,10 @@ class ChunkedBody:
     line of it, and, when asked to decode, hands out the data without the chunks.
 
     The bytes are not changed: who passes them on passes them as they came.
+    size: of the data in all chunks that have begun.
     """
 
-    __slots__ = ("_after_data", "_in_trailers", "_left", "_line", "_trailer_bytes", "data", "decode")
+    __slots__ = ("_after_data", "_in_trailers", "_left", "_line", "_trailer_bytes", "data", "decode", "size")
 
     def __init__(self, decode: bool = False) -> None:
         self._left = 0
@@ -99,6 +100,7 @@ class ChunkedBody:
         self._trailer_bytes = 0
         self.decode = decode
         self.data: list[bytes] = []
+        self.size = 0
 
     def end(self, piece: bytes) -> int:
         """Where in `piece` the body ends (the index after its last byte), or -1 if it goes on.
@@ -139,6 +141,7 @@ class ChunkedBody:
             if following is None or not (left := int(following[1], 16)):
                 return at
             self._left = left
+            self.size += left
             self._after_data = False
             at = following.end()
 
@@ -155,6 +158,7 @@ class ChunkedBody:
         if match is None:
             raise ValueError("bad chunk size")
         self._left = int(match[1], 16)
+        self.size += self._left
         self._in_trailers = not self._left
         return False
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import resource
 import signal
 import socket
 import sys
+from contextlib import suppress
 from typing import Any, Final
 
 import uvloop
 
+from proxy.downstream.listener import LATE_S
 from proxy.gateway.gateway import Gateway
 from proxy.observe import logs
 from proxy.run.channel import Channel, Kind, Rules, Start, encode
@@ -26,6 +29,8 @@ COUNTS_INTERVAL_S: Final = 0.25
 GC_THRESHOLD: Final = (20_000, 20, 50)
 """The collector looks for cycles, and the hot path leaves none: the default would walk the young objects each time
 700 more of them live, so each time some hundred connections have come. A cycle that does arise goes a little later."""
+FAREWELL_S: Final = 0.5
+"""After the drain time-out, for tunnels to deliver what has come and end in good order."""
 
 log = logging.getLogger("grayhound.worker")
 
@@ -66,6 +71,21 @@ class Worker:
                 raise AssertionError(f"control does not send {kind}")
 
     def _start(self, start: Start) -> None:
+        try:
+            gateway = self._begin(start)
+        except Exception as error:
+            self._failed(error)
+        else:
+            spawn(self._listen(gateway, start), name="listen")
+
+    def _failed(self, error: Exception) -> None:
+        """The start did: control says why, and starts another or gives up."""
+        log.debug("the start failed", exc_info=error)
+        reason = error.strerror if isinstance(error, OSError) else None
+        self._channel.send(encode("failed", (0, reason or f"{type(error).__name__}: {error}")))
+        self._told_to_drain.set()
+
+    def _begin(self, start: Start) -> Gateway:
         logs.set_up(start.settings.log_level)
         self._drain_timeout_s = start.settings.drain_timeout_s
         gateway = self._gateway = Gateway(start.settings)
@@ -76,19 +96,19 @@ class Worker:
         gc.collect()
         gc.freeze()  # what stands now stands for good: later collections need not walk it
         gc.set_threshold(*GC_THRESHOLD)
-        spawn(self._listen(gateway, start), name="listen").add_done_callback(self._listened)
+        return gateway
 
     async def _listen(self, gateway: Gateway, start: Start) -> None:
         plain = len(start.addresses)
-        await gateway.listen(self._sockets[:plain], self._sockets[plain:])
+        try:
+            await gateway.listen(self._sockets[:plain], self._sockets[plain:])
+        except Exception as error:
+            self._failed(error)
+            return
         self._listening = True
         self._channel.send(encode("applied", start.rules.generation))
         self._channel.send(encode("ready", None))
         self._count()
-
-    def _listened(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled() or task.exception() is not None:  # the crash is logged; control starts another
-            self._told_to_drain.set()
 
     def _apply(self, rules: Rules) -> None:
         assert self._gateway is not None, "control sends `start` first"
@@ -110,16 +130,23 @@ class Worker:
     async def _drain(self) -> None:
         gateway = self._gateway
         if gateway is not None and self._listening:
-            gateway.drain()
-            try:
-                async with asyncio.timeout(self._drain_timeout_s):
-                    await gateway.drained()
-            except TimeoutError:
+            gateway.drain(min(LATE_S, self._drain_timeout_s / 2))
+            if not await self._drained(gateway, self._drain_timeout_s):
                 log.warning("cut off what was still under way after %g s", self._drain_timeout_s)
+                gateway.hang_up()
+                await self._drained(gateway, FAREWELL_S)
             gateway.close()
             self._channel.send(encode("counts", gateway.counts()))
         self._channel.send(encode("gone", None))
         await self._channel.close()
+
+    async def _drained(self, gateway: Gateway, timeout_s: float) -> bool:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await gateway.drained()
+        except TimeoutError:
+            return False
+        return True
 
 
 def _unraisable(what: sys.UnraisableHookArgs) -> None:
@@ -129,12 +156,20 @@ def _unraisable(what: sys.UnraisableHookArgs) -> None:
         sys.__unraisablehook__(what)
 
 
+def _raise_file_limit() -> None:
+    """Let this process have as many files as it may allow itself."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # some kernels refuse a hard limit above their own
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def main() -> None:
     # Control alone listens to signals and says `drain`; a supervisor that signals the whole group must not cut traffic.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
     logs.set_up("info")
     sys.unraisablehook = _unraisable
+    _raise_file_limit()
     end, *sockets = (socket.socket(fileno=int(fd)) for fd in sys.argv[1:])
     for sock in (end, *sockets):
         sock.set_inheritable(False)

@@ -7,7 +7,7 @@ import asyncio
 
 import pytest
 
-from proxy.downstream.http1 import (
+from proxy.downstream.limits import (
     FIELDS_MAX,
     FLUSH_S,
     HEAD_BYTES_MAX,

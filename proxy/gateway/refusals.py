@@ -1,0 +1,13 @@
+"""What the proxy itself answers when a request cannot be passed on."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from proxy.errors import ProxyError
+
+NO_ROUTE: Final = ProxyError("proxy", "no_route", 404, "no route for this request")
+NO_ENDPOINT: Final = ProxyError("upstream", "no_endpoint", 503, "no endpoint of the service is available")
+OVERLOADED: Final = ProxyError("upstream", "overload", 503, "the service has no free connection")
+CLIENT_GONE: Final = 499
+"""The status counted for a request whose client left before the answer; nginx's number for it."""
