@@ -56,6 +56,7 @@ class Connection(asyncio.Protocol):
         "_request_done",
         "_sink",
         "_transport",
+        "address",
         "idle_since",
         "reused",
         "usable",
@@ -76,6 +77,7 @@ class Connection(asyncio.Protocol):
         self._interim_heads = 0
         self.reused = False
         self.idle_since = 0.0
+        self.address = ""  # where it leads, if the endpoint's host is a name
         self.usable = True  # its end has not come, nor is it about to
 
     # --- the request -------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from proxy.errors import ProxyError
 from proxy.rules.model import Limits
 from proxy.tasks import spawn
 from proxy.upstream.http1 import Connection, upstream_error
+from proxy.upstream.resolver import Addresses, Resolve, numeric, system_resolve
 from proxy.upstream.stream import ResponseSink
 from proxy.upstream.tls import CLOSE_NOTIFY_S, TlsConnection
 
@@ -28,13 +29,17 @@ log = logging.getLogger("grayhound.upstream")
 
 
 class Pool:
-    """Connections to one address. The last one used is used next, so that spare ones grow idle and end.
+    """Connections to one endpoint. The last one used is used next, so that spare ones grow idle and end.
+
+    Those to a name are spread over all its addresses as they are opened; one that takes no connection is passed over.
 
     tls, server_name: how connections are secured, and the name that the endpoint must prove if that is not the host.
     open: connections that exist or are being opened; at most limits.connections.
     """
 
     __slots__ = (
+        "_addresses",
+        "_choosy",
         "_clock",
         "_connecting",
         "_host",
@@ -51,8 +56,9 @@ class Pool:
     )
 
     def __init__(
-        self, host: str, port: int, tls: ssl.SSLContext | None, limits: Limits, clock: Clock, server_name: str = ""
-    ) -> None:
+        self, host: str, port: int, tls: ssl.SSLContext | None, limits: Limits, clock: Clock, server_name: str = "",
+        resolve: Resolve = system_resolve,
+    ) -> None:  # fmt: skip
         self._host = host
         self._port = port
         self._tls = tls
@@ -63,6 +69,8 @@ class Pool:
         self._waiting: deque[tuple[ResponseSink, float]] = deque()
         self._connecting = 0
         self._retired = False
+        self._choosy = False  # some connections may not stay when their request ends
+        self._addresses = None if numeric(host) else Addresses(host, clock, resolve, self._moved)
         self.limits = limits
         self.open = 0
         default = 443 if tls else 80
@@ -99,7 +107,7 @@ class Pool:
         """A connection has served its request and can serve the next."""
         if self._waiting:
             self._waiting.popleft()[0].connected(connection)
-        elif self._retired or len(self._idle) >= IDLE_CONNECTIONS_MAX:
+        elif (self._choosy and not self._may_stay(connection)) or len(self._idle) >= IDLE_CONNECTIONS_MAX:
             connection.close()
         else:
             connection.idle_since = self._clock.now
@@ -113,19 +121,33 @@ class Pool:
         self._connect_for_waiting()
 
     def sweep(self, now: float) -> None:
-        """Close what has been idle for too long; the oldest come first."""
+        """Close what has been idle for too long, the oldest come first; see where the endpoint is."""
         while self._idle and self._idle[0].idle_since + IDLE_S < now:
             self._idle.pop(0).close()
+        if self._addresses is not None:
+            self._addresses.sweep(now)
 
     def retire(self) -> None:
         """The rules no longer name this endpoint: what is idle ends now, the rest when its request ends."""
         self._retired = True
-        while self._idle:
-            self._idle.pop().close()
+        self._moved()
 
     def revive(self) -> None:
         """The rules name it again."""
         self._retired = False
+
+    def _moved(self) -> None:
+        """Some connections lead where the endpoint no longer is."""
+        self._choosy = True
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            if self._may_stay(connection):
+                self._idle.append(connection)
+            else:
+                connection.close()
+
+    def _may_stay(self, connection: Connection) -> bool:
+        return not self._retired and (self._addresses is None or connection.address in self._addresses.known)
 
     def _connect_for_waiting(self) -> None:
         """Whoever waits has a connection on its way, as far as the limit allows."""
@@ -138,16 +160,12 @@ class Pool:
         spawn(self._open_one(connect_s), name=f"connect {self._host}:{self._port}")
 
     async def _open_one(self, connect_s: float) -> None:
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(connect_s or None):
-                if self._tls is None:
-                    _, connection = await loop.create_connection(lambda: Connection(self), self._host, self._port)
+                if self._addresses is None:
+                    connection = await self._dial(self._host)
                 else:
-                    _, connection = await loop.create_connection(
-                        lambda: TlsConnection(self, self._tls_failed), self._host, self._port, ssl=self._tls,
-                        server_hostname=self._server_name, ssl_shutdown_timeout=CLOSE_NOTIFY_S,
-                    )  # fmt: skip
+                    connection = await self._dial_one_of(await self._addresses.in_turn(), connect_s)
         except TimeoutError:
             self._failed(upstream_error("timeout", "the upstream did not accept a connection in time", 504))
         except ssl.SSLError as error:
@@ -161,6 +179,32 @@ class Pool:
                 self.release(connection)
             else:
                 self._connect_failed(upstream_error("connect", "the upstream closed the connection at once"))
+
+    async def _dial_one_of(self, addresses: list[str], connect_s: float) -> Connection:
+        """To the first of them that takes it; one that says nothing may use up its part of the time only."""
+        assert self._addresses is not None
+        for number, address in enumerate(addresses, 1):
+            last = number == len(addresses)
+            try:
+                async with asyncio.timeout(None if last else connect_s / len(addresses) or None):
+                    connection = await self._dial(address)
+                    connection.address = address
+                    return connection
+            except OSError:  # a time-out is one too
+                self._addresses.failed(address)
+                if last:
+                    raise
+        raise AssertionError("a name has an address")
+
+    async def _dial(self, address: str) -> Connection:
+        loop = asyncio.get_running_loop()
+        if self._tls is None:
+            return (await loop.create_connection(lambda: Connection(self), address, self._port))[1]
+        _, connection = await loop.create_connection(
+            lambda: TlsConnection(self, self._tls_failed), address, self._port, ssl=self._tls,
+            server_hostname=self._server_name, ssl_shutdown_timeout=CLOSE_NOTIFY_S,
+        )  # fmt: skip
+        return connection
 
     def _tls_failed(self, error: ssl.SSLError) -> None:
         """Say why; the client is not told, and the counters know no reasons."""

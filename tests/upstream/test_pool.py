@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
 import pytest
 
 from proxy.clock import Clock
@@ -156,6 +160,147 @@ async def test_connection_the_endpoint_ends_leaves_the_pool() -> None:
         await upstream.hang_up()
         await until(lambda: pool.open == 0, "it leaves")
         assert pool.take() is None
+
+
+# --- A name with several addresses ---------------------------------------------------------------------------------
+
+
+class House:
+    """A name whose addresses are real upstreams on one port of 127.0.0.1, .2, .3. at: where the name leads."""
+
+    def __init__(self) -> None:
+        self.clock = Clock(100.0)
+        self.upstreams: dict[str, Upstream] = {}
+        self.at: list[str] = []
+        self.port = 0
+
+    async def resolve(self, host: str) -> list[str]:
+        return self.at
+
+    def pool(self, **more: Limits) -> Pool:
+        return Pool("house.example", self.port, None, more.get("limits", Limits()), self.clock, resolve=self.resolve)
+
+    async def later(self, pool: Pool, seconds: float) -> None:
+        self.clock.now += seconds
+        pool.sweep(self.clock.now)
+        assert pool._addresses is not None and pool._addresses._asking is not None
+        await pool._addresses._asking
+
+    def accepted(self) -> list[int]:
+        return [upstream.accepted for upstream in self.upstreams.values()]
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[House]:
+    made = House()
+    for number in (1, 2, 3):
+        upstream = Upstream()
+        address = f"127.0.0.{number}"
+        server = await asyncio.start_server(upstream._serve, address, made.port)
+        upstream._server = server
+        made.port = server.sockets[0].getsockname()[1]
+        made.upstreams[address] = upstream
+    made.at = list(made.upstreams)
+    yield made
+    for upstream in made.upstreams.values():
+        await upstream.stop()
+
+
+async def emptied(pool: Pool) -> None:
+    pool.retire()
+    await until(lambda: pool.open == 0, "the pool is empty")
+
+
+async def test_connections_are_spread_over_all_addresses(house: House) -> None:
+    """Six at a time, two to each; Host is the name."""
+    pool = house.pool()
+    ears = [Ear() for _ in range(6)]
+    assert all(pool.ask(ear, 5) for ear in ears)
+    for ear in ears:
+        await ear.hears("connected")
+        ear.says("GET / HTTP/1.1")
+        await ear.hears("head")
+    assert house.accepted() == [2, 2, 2]
+    assert pool.authority == b"house.example:%d" % house.port
+    await emptied(pool)
+
+
+async def test_a_dead_address_is_passed_over(house: House) -> None:
+    """No connection fails, and the dead one is not even tried again for a while."""
+    await house.upstreams["127.0.0.2"].stop()
+    pool = house.pool()
+    for _ in range(2):
+        ears = [Ear() for _ in range(6)]
+        assert all(pool.ask(ear, 5) for ear in ears)
+        for ear in ears:
+            await ear.hears("connected")
+        assert pool._addresses is not None and set(pool._addresses._failed) == {"127.0.0.2"}
+    await until(lambda: sum(house.accepted()) == 12, "all are accepted")
+    assert house.accepted()[0] == pytest.approx(6, abs=1)
+    for ear in ears:
+        assert ear.connection is not None
+        ear.connection.close()
+    await emptied_all(pool, house)
+
+
+async def emptied_all(pool: Pool, house: House) -> None:
+    """Connections that were never used end with their upstreams."""
+    for upstream in house.upstreams.values():
+        await upstream.hang_up()
+    await emptied(pool)
+
+
+async def test_an_address_that_says_nothing_takes_its_part_of_the_time_only(house: House) -> None:
+    """Its queue is full: the next address is tried within the time to connect."""
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.4", house.port))
+        deaf.listen(0)
+        filling = [socket.socket() for _ in range(3)]
+        for one in filling:
+            one.setblocking(False)
+            one.connect_ex(deaf.getsockname())
+        house.at = ["127.0.0.4", "127.0.0.1"]
+        pool = house.pool()
+        for _ in range(2):
+            ear = Ear()
+            assert pool.ask(ear, 1.0)
+            await ear.hears("connected")
+        for one in filling:
+            one.close()
+        await emptied_all(pool, house)
+
+
+async def test_every_address_is_dead(house: House) -> None:
+    """One failure, told once."""
+    for upstream in house.upstreams.values():
+        await upstream.stop()
+    pool, ear = house.pool(), Ear()
+    assert pool.ask(ear, 5)
+    assert await ear.hears("connect_failed") == ("connect_failed", "connect", 502)
+    assert pool.open == 0 and len(ear.heard) == 1
+
+
+async def test_who_moves_is_followed(house: House) -> None:
+    """New addresses get connections; those to old ones end when they are idle, or when their request has ended."""
+    house.at = ["127.0.0.1"]
+    pool = house.pool()
+    idle, busy = await served(pool), await served(pool)
+    await idle.hears("head")
+    await busy.hears("head")
+    busy = Ear()
+    stream = pool.take()
+    assert stream is not None
+    busy.connected(stream)
+    house.at = ["127.0.0.2"]
+    await house.later(pool, 20.0)
+    await until(lambda: pool.open == 1, "the idle one ends")
+    busy.says("GET / HTTP/1.1")
+    await busy.hears("head")
+    await until(lambda: pool.open == 0, "the busy one ends")
+    for _ in range(2):
+        await (await served(pool)).hears("head")
+    assert house.accepted() == [2, 1, 0] and len(pool._idle) == 1
+    await emptied(pool)
 
 
 @pytest.mark.parametrize(

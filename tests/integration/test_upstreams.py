@@ -1,0 +1,255 @@
+"""Services that die, hang, reset, answer 5xx and come back, under a steady load: what a client sees of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from tests.load import Outcome, load
+from tests.mortal import Mortal
+from tests.serve import Proxy, serving
+
+CONNECTIONS = 32
+"""More than a retry budget would let fail at once by accident, on each of two workers."""
+
+
+def rules(versions: dict[str, list[Mortal]], service: str = "") -> str:
+    """The header `want` names a version; else the first one."""
+    made = [f"{{endpoints: [{', '.join(one.url for one in many)}]}}" for many in versions.values()]
+    return "\n".join(
+        (
+            "services:\n  shop:\n    versions:",
+            *(f"      {name}: {endpoints}" for name, endpoints in zip(versions, made, strict=True)),
+            service + "routes:\n  - name: shop\n    service: shop\n    rules:",
+            *(f"      - {{match: {{header: {{want: {name}}}}}, version: {name}}}" for name in versions),
+        )
+    )
+
+
+@asynccontextmanager
+async def mortals(*names: str) -> AsyncIterator[list[Mortal]]:
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(Mortal(name)) for name in names]
+
+
+class Load:
+    """A load that goes on while the test does something."""
+
+    def __init__(self, proxy: Proxy, seconds: float, **headers: str) -> None:
+        self._task = asyncio.gather(load(proxy.url, seconds, CONNECTIONS, lambda _: headers))
+
+    async def ended(self) -> Outcome:
+        (outcome,) = await self._task
+        print(f"{outcome.requests} requests, {len(outcome.failures)} failed, {dict(outcome.answers)}")
+        return outcome
+
+
+async def endpoint(proxy: Proxy, one: Mortal) -> dict[str, object]:
+    """What the admin port says of it."""
+    (shop,) = (await proxy.api("/api/services"))["services"]
+    found = [each for version in shop["versions"] for each in version["endpoints"] if each["url"] == one.url]
+    assert len(found) == 1
+    return dict(found[0])
+
+
+async def counted(one: Mortal, seconds: float) -> int:
+    before = await one.count()
+    await asyncio.sleep(seconds)  # the measure is a span of time
+    return await one.count() - before
+
+
+# --- Death ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("balance", ["round_robin", "least_requests", "random_two", "hash"])
+async def test_one_endpoint_of_two_dies_and_comes_back(tmp_path: Path, balance: str) -> None:
+    """Killed with requests under way, without any health check, then back: not one GET fails."""
+    path = tmp_path / "rules.yaml"
+    async with mortals("a", "b") as (one, other):
+        path.write_text(rules({"v1": [one, other]}, f"    balance: {balance}\n"))
+        async with serving(path) as proxy:
+            running = Load(proxy, 3.0)
+            await asyncio.sleep(0.7)
+            await one.die()
+            await asyncio.sleep(0.8)
+            await one.rise()
+            await asyncio.sleep(0.5)
+            if balance != "hash":  # all clients have one address
+                assert await counted(one, 0.5) > 0
+            outcome = await running.ended()
+            assert outcome.failures == []
+            assert outcome.requests > 300
+
+
+async def test_the_only_endpoint_of_the_new_version_dies(tmp_path: Path) -> None:
+    """fallback: stable answers for it, and the new version is asked again once it is back."""
+    path = tmp_path / "rules.yaml"
+    async with mortals("old", "new") as (old, new):
+        path.write_text(rules({"v1": [old], "v2": [new]}, "    fallback: stable\n"))
+        async with serving(path) as proxy:
+            running = Load(proxy, 3.0, want="v2")
+            await asyncio.sleep(0.7)
+            assert await old.count() == 0
+            await new.die()
+            await asyncio.sleep(0.8)
+            assert await old.count() > 0
+            await new.rise()
+            await asyncio.sleep(0.3)
+            before = await old.count()
+            outcome = await running.ended()
+            assert outcome.failures == []
+            assert await old.count() == before
+
+
+# --- Health --------------------------------------------------------------------------------------------------------
+
+
+async def test_traffic_ejects_an_endpoint_and_lets_it_return(tmp_path: Path) -> None:
+    """Passive health: 5xx in a row take it out, GETs that met one were tried elsewhere, and it comes back in time."""
+    path = tmp_path / "rules.yaml"
+    service = "    health: {passive: {consecutive_5xx: 3, ejection: 1s}}\n    retry: {attempts: 2, on: [reset, 503]}\n"
+    async with mortals("a", "b") as (one, other):
+        path.write_text(rules({"v1": [one, other]}, service))
+        async with serving(path) as proxy:
+            running = Load(proxy, 4.0)
+            await asyncio.sleep(0.5)
+            await one.become("503")
+            await proxy.until(lambda: endpoint(proxy, one), lambda state: state["ejected"])
+            await asyncio.sleep(0.3)
+            assert await counted(one, 0.2) == 0
+            await one.become("ok")
+            await proxy.until(lambda: endpoint(proxy, one), lambda state: not state["ejected"])
+            assert await counted(one, 0.5) > 0
+            assert (await running.ended()).failures == []
+
+
+async def test_checks_take_an_endpoint_out_and_back(tmp_path: Path) -> None:
+    """Active health: one that says it is not well gets nothing, though it would still answer."""
+    path = tmp_path / "rules.yaml"
+    check = "{path: /healthz, interval: 200ms, timeout: 150ms, unhealthy_after: 2, healthy_after: 2}"
+    async with mortals("a", "b") as (one, other):
+        path.write_text(rules({"v1": [one, other]}, f"    health: {{active: {check}}}\n"))
+        async with serving(path) as proxy:
+            running = Load(proxy, 4.0)
+            await asyncio.sleep(0.4)
+            await one.become("sick")
+            await proxy.until(lambda: endpoint(proxy, one), lambda state: not state["available"])
+            await asyncio.sleep(0.3)
+            assert await counted(one, 0.3) == 0
+            await one.become("ok")
+            await proxy.until(lambda: endpoint(proxy, one), lambda state: state["available"])
+            assert await counted(one, 0.5) > 0
+            assert (await running.ended()).failures == []
+
+
+async def test_an_endpoint_that_resets_costs_no_get(tmp_path: Path) -> None:
+    """It takes connections and tears them down: passive health takes it out, retries bridge the time until then."""
+    path = tmp_path / "rules.yaml"
+    async with mortals("a", "b") as (one, other):
+        path.write_text(rules({"v1": [one, other]}, "    health: {passive: {consecutive_5xx: 5, ejection: 30s}}\n"))
+        async with serving(path) as proxy:
+            running = Load(proxy, 2.0)
+            await asyncio.sleep(0.5)
+            await one.become("reset")
+            assert (await running.ended()).failures == []
+            assert await proxy.metric("upstream_errors_total", 'kind="reset"') >= 5
+
+
+# --- A new version that fails --------------------------------------------------------------------------------------
+
+
+async def test_rescue(tmp_path: Path) -> None:
+    """A 500 of the new version becomes the stable one's answer for a GET, and stays a 500 for a POST."""
+    path = tmp_path / "rules.yaml"
+    async with mortals("old", "new") as (old, new):
+        path.write_text(rules({"v1": [old], "v2": [new]}, "    rescue: true\n"))
+        async with serving(path) as proxy:
+            await new.become("500")
+            running = Load(proxy, 1.0, want="v2")
+            outcome = await running.ended()
+            assert outcome.failures == [] and set(outcome.answers) == {"old"}
+            async with proxy._session.post(proxy.url, headers={"want": "v2"}) as response:
+                assert (response.status, await response.text()) == (500, "new")
+            assert await old.count("POST") == 0 and await new.count("POST") == 1
+
+
+# --- Time and limits -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("which", ["response", "request"])
+async def test_a_service_that_hangs_is_504(tmp_path: Path, which: str) -> None:
+    """Each try has its time, and the whole has."""
+    path = tmp_path / "rules.yaml"
+    async with mortals("a") as (one,):
+        path.write_text(rules({"v1": [one]}, f"    timeouts: {{{which}: 500ms}}\n"))
+        async with serving(path) as proxy:
+            await one.become("hang")
+            began = monotonic()
+            assert (await proxy.get())[0] == 504
+            assert 0.4 < monotonic() - began < 2.0
+            await one.become("ok")
+            assert await proxy.get() == (200, "a")
+
+
+async def test_the_time_of_the_whole_ends_tries_and_waits(tmp_path: Path) -> None:
+    """timeouts.request ends a row of further tries, back-off included, with a 504 or the last answer."""
+    path = tmp_path / "rules.yaml"
+    service = "    timeouts: {request: 600ms}\n    retry: {attempts: 10, on: [503]}\n"
+    async with mortals("a") as (one,):
+        path.write_text(rules({"v1": [one]}, service))
+        async with serving(path) as proxy:
+            await one.become("503")
+            began = monotonic()
+            assert (await proxy.get())[0] in (503, 504)
+            assert monotonic() - began < 1.5
+
+
+async def test_more_than_may_wait_is_a_quick_503(tmp_path: Path) -> None:
+    """limits: one connection, one that waits, in each worker; the rest hear at once when to come again."""
+    path = tmp_path / "rules.yaml"
+    async with mortals("a") as (one,):
+        path.write_text(rules({"v1": [one]}, "    limits: {connections: 2, pending: 2}\n"))
+        async with serving(path) as proxy:
+            await one.become("hang")
+
+            async def status() -> tuple[int, str | None, float]:
+                began = monotonic()
+                async with proxy._session.get(proxy.url) as response:
+                    return response.status, response.headers.get("Retry-After"), monotonic() - began
+
+            asked = [asyncio.get_running_loop().create_task(status()) for _ in range(40)]
+            _, waiting = await asyncio.wait(asked, timeout=2.0)
+            refused = [task.result() for task in asked if task not in waiting]
+            assert {(status, after) for status, after, _ in refused} == {(503, "1")}
+            assert max(took for *_, took in refused) < 1.5
+            assert len(waiting) == 4 == 2 * (1 + 1)
+            await one.die()  # sets free who waits
+            assert {(await task)[0] for task in waiting} == {502}
+
+
+# --- Idle connections ----------------------------------------------------------------------------------------------
+
+
+async def test_services_that_close_idle_connections_cost_no_get(tmp_path: Path) -> None:
+    """Closed after 100 ms of idleness, asked at about that rhythm: each GET is answered."""
+    path = tmp_path / "rules.yaml"
+    async with mortals("a") as (one,):
+        path.write_text(rules({"v1": [one]}, "    retry: {attempts: 0}\n"))
+        async with serving(path) as proxy:
+            await one.become("hasty")
+            failures = []
+
+            async def rhythm(number: int) -> None:
+                for turn in range(25):
+                    answer = await proxy.get()
+                    if answer != (200, "a"):
+                        failures.append(answer)
+                    await asyncio.sleep(0.09 + 0.001 * ((number + turn) % 20))
+
+            await asyncio.gather(*(rhythm(number) for number in range(20)))
+            assert failures == []
