@@ -108,7 +108,7 @@ class Listener:
         self.connections.add(connection)
         self._awake.add(connection)
         if self.gateway.draining:
-            connection.deadline = self.clock.now + self.idle_s
+            connection.deadline = self.clock.now + min(self.idle_s, LATE_S)
         refusal = self._door.enter(connection.peer)
         if refusal is None:
             return

@@ -60,6 +60,8 @@ class Process:
 
     @property
     def how_it_ended(self) -> str:
+        if self.fault and not self.generation:
+            return f"cannot start: {self.fault}"
         code = os.waitstatus_to_exitcode(self.status)
         return f"ended with code {code}" if code >= 0 else f"was ended by signal {-code} ({signal.strsignal(-code)})"
 

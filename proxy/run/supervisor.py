@@ -238,7 +238,7 @@ class Supervisor:
         deaths = worker.deaths + 1 if lived_s < STEADY_S else 1
         pause_s = pause_before_start(deaths)
         if pause_s and not self._begun:
-            self._broken = f"worker {worker.number} cannot start: {worker.fault or 'it ' + worker.how_it_ended}"
+            self._broken = f"no worker can start: worker {worker.number} {worker.how_it_ended}"
             self._news.set()
             return
         when = f"replaced in {pause_s:g} s" if pause_s else "replaced"
