@@ -35,7 +35,7 @@ class Gateway:
     def __init__(self, settings: Settings) -> None:
         clock, counters = Clock(monotonic()), Counters()
         self._settings = settings
-        self._registry = EndpointRegistry(clock)
+        self._registry = EndpointRegistry(clock, settings.workers)
         door = Door(settings.max_connections, settings.max_connections_per_client)
         self._state = State(clock, counters, self._snapshot(0, RuleFile({}, ()), counters), door)
         self._certificates: Certificates | None = None

@@ -98,7 +98,8 @@ def _versions(
         for version in service.versions.values():
             secured = security(version.tls or service.tls, rule_file)
             endpoints = [
-                registry.get(service.name, version.name, spec, service.limits, secured) for spec in version.endpoints
+                registry.get(service.name, version.name, spec, service.limits, secured, service.slow_start)
+                for spec in version.endpoints
             ]
             named.update((service.name, version.name, spec.url) for spec in version.endpoints)
             versions[service.name, version.name] = Version(

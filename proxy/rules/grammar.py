@@ -156,7 +156,7 @@ SERVICE: Final = Record(
     Key("limits", Record(Limits, *(Key(name, integer(1, CONNECTIONS_MAX)) for name in ("connections", "pending")))),
     Key(
         "health",
-        Record(Service, Key("active", ACTIVE), Key("passive", PASSIVE), build=dict),
+        Record(Service, Key("active", ACTIVE), Key("passive", PASSIVE), Key("slow_start", DURATION), build=dict),
         manual="How it is found out that an endpoint is not well.",
     ),
     build=dict,

@@ -316,7 +316,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one endpoint is asked to bear; each worker holds its part."""
+    """What one endpoint is asked to bear, over all workers: each holds its part, rounded up."""
 
     connections: int = 1024
     """Open connections at a time."""
@@ -380,6 +380,8 @@ class Service:
     """Checks at intervals; none: every endpoint counts as well."""
     passive: PassiveHealth | None = None
     """Ejection by real traffic; none: never."""
+    slow_start: float = 0.0
+    """Seconds in which an endpoint that is new or back comes from a tenth of its weight to all of it; 0: at once."""
     tls: Tls = DEFAULT_TLS
     """How connections to `https://` endpoints are secured."""
 

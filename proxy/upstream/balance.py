@@ -15,7 +15,7 @@ class Candidate(Protocol):
     """An endpoint, as far as balancing sees it."""
 
     url: str
-    weight: int
+    weight: float
     in_flight: int
 
 

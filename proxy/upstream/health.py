@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Final
 
 from proxy.rules.model import PassiveHealth
 
 EJECTION_FACTOR_MAX: Final = 10
 """The n-th ejection in a row lasts n times as long, up to ten times; Envoy's 300 s to its 30 s."""
+
+STEPS: Final = 10
+"""A slow start goes up in so many steps, from a tenth: each step makes a new order of turns."""
 
 
 class EndpointHealth:
@@ -50,3 +54,8 @@ class EndpointHealth:
 def may_eject(policy: PassiveHealth, endpoints: int, ejected: int) -> bool:
     """Whether one more endpoint of a version may be taken out. The only one stays: there is nothing better to use."""
     return endpoints > 1 and (ejected + 1) <= endpoints * policy.max_ejected
+
+
+def weight_part(age: float, slow_start: float) -> float:
+    """How much of its weight an endpoint has so many seconds after it came, in steps; at least the first one."""
+    return max(1, min(STEPS, ceil(age / slow_start * STEPS))) / STEPS

@@ -8,7 +8,7 @@ from typing import Final
 from proxy.rules.model import PassiveHealth
 from proxy.upstream.balance import Choose, balancer
 from proxy.upstream.endpoint import Endpoint
-from proxy.upstream.health import may_eject
+from proxy.upstream.health import STEPS, may_eject
 
 PARTIAL_CHOICES_MAX: Final = 64
 """Ways of choosing among some of the endpoints that are remembered; endpoints fail one at a time, not in all ways."""
@@ -47,28 +47,31 @@ class Version:
         self._balance = balance
         self._draw = draw
         self._only = endpoints[0] if len(endpoints) == 1 else None
-        self._choose = balancer(balance, [endpoint.weight for endpoint in endpoints], draw)
-        self._partial: dict[tuple[str, ...], Choose] = {}
+        self._choose = balancer(balance, [endpoint.share for endpoint in endpoints], draw)
+        self._partial: dict[tuple[tuple[str, float], ...], Choose] = {}
 
     def pick(self, key: bytes = b"", tried: Collection[Endpoint] = ()) -> Endpoint | None:
         """An available endpoint that has not been tried, or None. key: what `hash` hashes."""
         endpoint = self._only or self.endpoints[self._choose(self.endpoints, key)]
-        if endpoint.available and endpoint.weight and endpoint not in tried:
+        if endpoint.steady and endpoint not in tried:
             return endpoint
-        return None if self._only else self._pick_among_rest(key, tried)
+        return self._pick_with_care(key, tried)
 
-    def _pick_among_rest(self, key: bytes, tried: Collection[Endpoint]) -> Endpoint | None:
+    def _pick_with_care(self, key: bytes, tried: Collection[Endpoint]) -> Endpoint | None:
+        """Among those that may serve, each with the weight it has just now."""
         rest = [endpoint for endpoint in self.endpoints
                 if endpoint.available and endpoint.weight and endpoint not in tried]  # fmt: skip
         if not rest:
             return None
-        names = tuple(endpoint.url for endpoint in rest)
-        choose = self._partial.get(names)
+        if len(rest) == 1:
+            return rest[0]
+        state = tuple((endpoint.url, endpoint.weight) for endpoint in rest)
+        choose = self._partial.get(state)
         if choose is None:
             if len(self._partial) >= PARTIAL_CHOICES_MAX:
                 self._partial.clear()
-            choose = balancer(self._balance, [endpoint.weight for endpoint in rest], self._draw)
-            self._partial[names] = choose
+            choose = balancer(self._balance, [round(endpoint.weight * STEPS) for endpoint in rest], self._draw)
+            self._partial[state] = choose
         return rest[choose(rest, key)]
 
     def succeeded(self, endpoint: Endpoint) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.rules.model import PassiveHealth
-from proxy.upstream.health import EJECTION_FACTOR_MAX, EndpointHealth, may_eject
+from proxy.upstream.health import EJECTION_FACTOR_MAX, STEPS, EndpointHealth, may_eject, weight_part
 
 POLICY = PassiveHealth(consecutive_5xx=3, ejection=30.0)
 
@@ -67,3 +67,11 @@ def test_late_success_does_not_shorten_an_ejection() -> None:
 def test_share_that_may_be_out(endpoints: int, ejected: int, share: float, allowed: bool) -> None:
     """max_ejected, at it and one past it; the only endpoint of a version stays."""
     assert may_eject(PassiveHealth(max_ejected=share), endpoints, ejected) is allowed
+
+
+def test_slow_start_goes_up_in_steps() -> None:
+    """From a tenth to all of it, evenly over its time."""
+    assert [weight_part(age, 10.0) for age in (0.0, 0.5, 1.0, 1.1, 5.0, 9.1, 10.0, 99.0)] == [
+        0.1, 0.1, 0.1, 0.2, 0.5, 1.0, 1.0, 1.0
+    ]  # fmt: skip
+    assert len({weight_part(age / 100, 10.0) for age in range(1001)}) == STEPS
