@@ -184,3 +184,27 @@ def test_bad_files_name_their_key(authority: Authority) -> None:
         client_context(Security(ca=b"nothing"))
     with pytest.raises(ValueError, match=r"^cert: there is no private key"):
         client_context(Security(cert=authority.pem, key=b"nothing"))
+
+
+async def test_a_refusal_of_our_certificate_is_said(authority: Authority, caplog: pytest.LogCaptureFixture) -> None:
+    """With TLS 1.3 an endpoint refuses only after our handshake has ended, by an alert: by its name it is known."""
+    issued = authority.issue("IP:127.0.0.1")
+    server = await asyncio.create_subprocess_exec(
+        *("openssl", "s_server", "-accept", "127.0.0.1:0", "-Verify", "1", "-CAfile", str(authority.file)),
+        *("-cert", str(issued.certificate), "-key", str(issued.key), "-www"),
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        assert server.stdout is not None
+        async with asyncio.timeout(10):
+            while not (line := await server.stdout.readline()).startswith(b"ACCEPT"):
+                assert line
+        url = "https://" + line.split()[1].decode()
+        made = by(Tls(ca=str(authority.file)))
+        async with stage(rule_file=lambda _: made([url])) as the:
+            assert (await the.ask(CLOSE)).startswith(b"HTTP/1.1 502 ")
+    finally:
+        server.kill()
+        await server.wait()
+        server._transport.close()  # type: ignore[attr-defined]
+    assert "certificate required" in caplog.records[0].message
