@@ -7,6 +7,7 @@ import asyncio
 
 import pytest
 
+from proxy.downstream import limits
 from proxy.downstream.limits import (
     FIELDS_MAX,
     FLUSH_S,
@@ -153,3 +154,29 @@ async def test_draining_refuses_and_answers_with_close() -> None:
         the.gateway.drain()
         await client.say(GET[5:] + TAIL)
         assert await client.hear_all() == OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+
+
+async def test_requests_of_one_connection_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last answer says so; what the client had sent on is not answered, and it can read what was."""
+    monkeypatch.setattr(limits, "REQUESTS_MAX", 3)
+    last = OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    async with stage() as the, the.client() as client:
+        await client.say(GET * 5)
+        assert await client.hear_all() == OK * 2 + last
+        assert len(the.upstream.heard) == 3
+
+
+async def test_resting_connection_is_as_good_as_any() -> None:
+    """After a while without a request it is looked at less often; the next request wakes it, and time-outs hold."""
+    async with stage() as the, the.client() as client:
+        await client.say(GET)
+        assert await client.hear(len(OK)) == OK
+        (connection,) = the.listener.connections
+        the.later(2)
+        assert connection.resting and connection not in the.listener._awake
+        await client.say(GET)
+        assert await client.hear(len(OK)) == OK
+        assert not connection.resting and connection in the.listener._awake
+        the.later(4)
+        the.later(IDLE_S + 1)
+        assert await client.hear_all() == b""
