@@ -28,6 +28,7 @@ CERTIFICATES_MAX: Final = 1000
 DRAIN_TIMEOUT_MAX_S: Final = 86_400.0
 """A day: longer than any supervisor waits before it kills."""
 UNITS_BYTES: Final = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+ACCESS_LOGS: Final = ("off", "json", "text")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 UNITS_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
@@ -107,6 +108,13 @@ def read_count(text: str) -> int:
     return int(text)
 
 
+def read_access_log(text: str) -> str:
+    """One of ACCESS_LOGS, or a file, which has a dot or a slash in its name: a word misspelt must not become a file."""
+    if text not in ACCESS_LOGS and not {"/", "."} & set(text):
+        raise ValueError(f"'{text}' is not one of {', '.join(ACCESS_LOGS)}, nor a FILE like ./{text or 'access'}.log")
+    return text
+
+
 def read_log_level(text: str) -> str:
     if text.lower() not in LOG_LEVELS:
         raise ValueError(f"'{text}' is not one of {', '.join(LOG_LEVELS)}")
@@ -165,6 +173,14 @@ class Settings:
     max_connections_per_client: int = field(
         default=0,
         metadata=option(read_count, "N", "of one address, per worker, trusted proxies excepted (default 0: no limit)"),
+    )
+    access_log: str = field(
+        default="off",
+        metadata=option(
+            read_access_log,
+            "off|json|text|FILE",
+            "a line per request: JSON or text to standard output, or JSON to a file, opened again at HUP (default off)",
+        ),
     )
     drain_timeout_s: float = field(
         default=30.0,

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from proxy.downstream.tls import Material
 from proxy.gateway.gateway import Gateway
+from proxy.observe.access_log import AccessLog
 from proxy.rules.model import EndpointSpec, FieldTest, Otherwise, Route, Rule, RuleFile, Service, TextTest, Version
 from proxy.settings import Settings
 
@@ -346,6 +347,7 @@ async def stage(
     rule_file: Callable[[list[str]], RuleFile] | None = None,
     trusted: Sequence[str] = (),
     certificates: Material | None = None,
+    access_log: AccessLog | None = None,
     **service: Any,
 ) -> AsyncIterator[Stage]:
     """A gateway before these upstreams; all are endpoints of version v1, unless rule_file says otherwise.
@@ -358,7 +360,7 @@ async def stage(
             await upstream.start()
     urls = [upstream.url for upstream in real]
     settings = Settings("rules.yaml", trusted_proxies=tuple(map(ipaddress.ip_network, trusted)))
-    gateway = Gateway(settings)
+    gateway = Gateway(settings, access_log)
     gateway.apply(1, rule_file(urls) if rule_file else rules({"v1": urls}, **service))
     bound = socket.socket()
     bound.bind(("127.0.0.1", 0))

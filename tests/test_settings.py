@@ -16,6 +16,7 @@ def test_defaults_are_those_of_the_manual() -> None:
     found = read_settings({"rules": "rules.yaml"}, {}, 7)
     assert found.listen == (("0.0.0.0", 8080),)
     assert found.admin == ("127.0.0.1", 9900)
+    assert found.access_log == "off"
     assert found.drain_timeout_s == 30.0
     assert found.trusted_proxies == ()
     assert found.workers == 7
@@ -35,6 +36,7 @@ def test_each_option_is_read() -> None:
         "max-body": "10MiB",
         "max-connections": "1000",
         "max-connections-per-client": "10",
+        "access-log": "./access.log",
         "drain-timeout": "1.5m",
         "log-level": "DEBUG",
     }
@@ -51,6 +53,7 @@ def test_each_option_is_read() -> None:
         max_body=10 << 20,
         max_connections=1000,
         max_connections_per_client=10,
+        access_log="./access.log",
         drain_timeout_s=90.0,
         log_level="debug",
     )
@@ -95,6 +98,8 @@ def test_environment_stands_in_for_options_not_given() -> None:
         ("max-body", "1.5MiB"),
         ("max-connections", "many"),
         ("max-connections-per-client", "-1"),
+        ("access-log", "jsn"),
+        ("access-log", "JSON"),
         ("drain-timeout", "30"),
         ("drain-timeout", "-1s"),
         ("drain-timeout", "2d"),

@@ -36,9 +36,11 @@ def command(program: str, site: Site) -> list[str]:
     rules = site.folder / "rules.yaml"
     v1, v2 = site.services
     rules.write_text(RULES % {"v1": v1, "v2": v2})
+    log = ["--access-log", str(site.access_log)] if site.access_log else []
     return [
         *[program, "-m", "proxy", "serve", str(rules), "--workers", "1"],
         *["--listen", f"127.0.0.1:{site.port}", "--admin", f"127.0.0.1:{site.admin_port}"],
+        *log,
     ]
 
 
@@ -60,5 +62,4 @@ PEER = Peer(
     version,
     command,
     ready=lambda site: answers_200(site.admin_port, "/readyz"),
-    features=frozenset(),  # no access log yet
 )

@@ -117,7 +117,7 @@ class Connection(asyncio.Protocol):
                 self._close = wants_close(head.fields, head.minor)
                 body, rest = self._first_body(request_length(head.fields, head.minor), data[end:])
         except BadRequest as error:
-            self._refuse(error)
+            self._refuse(error, data)
             return b""
         self._turns -= 1
         if not self._turns:
@@ -133,9 +133,9 @@ class Connection(asyncio.Protocol):
         if data[:2] == b"\r\n":
             return data[2:]
         if len(data) > HEAD_BYTES_MAX:
-            self._refuse(_too_large(data))
+            self._refuse(_too_large(data), data)
         elif b"\n\n" in data or b"\n\r\n" in data:  # RFC 9112 section 2.2; waiting for its CR would be in vain
-            self._refuse(BadRequest("a line of the head ends without CR"))
+            self._refuse(BadRequest("a line of the head ends without CR"), data)
         else:
             if self.deadline > self._home.clock.now + limits.HEAD_S:
                 self.deadline = self._home.clock.now + limits.HEAD_S
@@ -196,11 +196,11 @@ class Connection(asyncio.Protocol):
 
     def turn_away(self, error: ProxyError, extra: bytes) -> None:
         """Answer before anything was asked, and end the connection. `extra` holds further field lines."""
-        self._refuse(error, extra)
+        self._refuse(error, b"", extra)
 
-    def _refuse(self, error: ProxyError, extra: bytes = b"") -> None:
+    def _refuse(self, error: ProxyError, data: bytes, extra: bytes = b"") -> None:
         """Answer what cannot be an exchange, and end the connection: where the next request begins is unknown."""
-        self._home.gateway.refused(error)
+        self._home.gateway.refused(error, self.peer, data)
         self._state = _LINGERING
         self.answer(error, extra)
         self._end_connection(request_read=False)
@@ -340,7 +340,7 @@ class Connection(asyncio.Protocol):
     def overdue(self) -> None:
         """The deadline has passed without an exchange: an unfinished head, an idle connection, or a slow farewell."""
         if self._state == _READING_HEAD and self._buffer:
-            self._refuse(BadRequest("the request's head did not come in time", 408, "timeout"))
+            self._refuse(BadRequest("the request's head did not come in time", 408, "timeout"), self._buffer)
         elif self._state == _READING_HEAD:
             self._end_connection(request_read=True)
         elif self._transport is not None:

@@ -84,8 +84,8 @@ class Gateway(Protocol):
     def exchange(self, client: ClientStream, head: RequestHead) -> Exchange:
         """A new exchange for this request, not yet started."""
 
-    def refused(self, error: ProxyError) -> None:
-        """A request was refused before it became an exchange."""
+    def refused(self, error: ProxyError, peer: Peer, data: bytes) -> None:
+        """A request was refused before it became an exchange; `data` is what came of it."""
 
 
 class Guest(Protocol):

@@ -7,7 +7,9 @@ start -> decide -> attempt -> (wait for a connection) -> send -> response head -
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic
+from typing import ClassVar
 
 from proxy.clock import NEVER
 from proxy.downstream.limits import BYTES_PER_S_MIN, RETRY_AFTER
@@ -37,15 +39,17 @@ class Exchange:
     """
 
     __slots__ = (
-        "_blocked", "_body", "_client", "_decision", "_end_by", "_endpoint", "_head", "_lane", "_phase",
+        "_blocked", "_body", "_client", "_decision", "_end_by", "_endpoint", "_head", "_id", "_lane", "_phase",
         "_replayable", "_request_done", "_stalled", "_started", "_state", "_status", "_tried_at", "_tries",
         "_upstream", "deadline",
     )  # fmt: skip
+    _tunnel: ClassVar[Callable[..., Tunnel]] = Tunnel
 
     def __init__(self, state: State, client: ClientStream, head: RequestHead) -> None:
         self._state = state
         self._client = client
         self._head = head
+        self._id = state.request_id()  # one for all tries
         self._started = self._tried_at = monotonic()
         self._phase = _CONNECTING
         self._decision: Decision | None = None
@@ -139,9 +143,7 @@ class Exchange:
             self._replayable = False
             self._body = b""
         upgrade = wanted_upgrade(head) if b"upgrade" in head.fields and self._request_done and not body else b""
-        stream.send_request(
-            self, head, self._client.peer, self._state.request_id(), lane.tail, upgrade, body, self._request_done
-        )
+        stream.send_request(self, head, self._client.peer, self._id, lane.tail, upgrade, body, self._request_done)
         if not self._request_done and not self._stalled:
             self._client.resume()
 
@@ -229,7 +231,7 @@ class Exchange:
         self._status = 101
         self._upstream = None
         client, early = self._client.detach()
-        tunnel = Tunnel(self._state, self._client.peer, lane.counts, client, upstream.detach())
+        tunnel = self._tunnel(self._state, self._client.peer, lane.counts, client, upstream.detach())
         self._finish()
         tunnel.begin(head, early, rest)
 

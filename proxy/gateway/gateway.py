@@ -17,9 +17,12 @@ from proxy.downstream.stream import ClientStream
 from proxy.downstream.tls import Certificates, Material
 from proxy.errors import ProxyError
 from proxy.gateway.exchange import Exchange
+from proxy.gateway.logged import LoggedExchange
 from proxy.gateway.snapshot import Snapshot, make_snapshot
 from proxy.gateway.state import State
+from proxy.http.headers import Peer
 from proxy.http.message import RequestHead
+from proxy.observe.access_log import KEPT_FIELDS, AccessLog
 from proxy.observe.counters import Counters, Counts
 from proxy.rules.model import RuleFile
 from proxy.settings import Settings
@@ -30,11 +33,16 @@ QUEUE_S: Final = 0.2
 
 
 class Gateway:
-    """Serves requests by the rules last applied; an exchange keeps the rules it began with."""
+    """Serves requests by the rules last applied; an exchange keeps the rules it began with.
 
-    def __init__(self, settings: Settings) -> None:
+    access_log: where each request leaves a line, if one is kept; the owner flushes and closes it.
+    """
+
+    def __init__(self, settings: Settings, access_log: AccessLog | None = None) -> None:
         clock, counters = Clock(monotonic()), Counters()
         self._settings = settings
+        self._access_log = access_log
+        self._kept = KEPT_FIELDS if access_log is not None else frozenset()
         self._registry = EndpointRegistry(clock, settings.workers)
         door = Door(settings.max_connections, settings.max_connections_per_client)
         self._state = State(clock, counters, self._snapshot(0, RuleFile({}, ()), counters), door)
@@ -52,7 +60,7 @@ class Gateway:
         self.reader = snapshot.reader
 
     def _snapshot(self, generation: int, rule_file: RuleFile, counters: Counters) -> Snapshot:
-        return make_snapshot(generation, rule_file, self._registry, counters, random.random, _issue)
+        return make_snapshot(generation, rule_file, self._registry, counters, random.random, _issue, self._kept)
 
     def set_health(self, up: dict[str, bool]) -> None:
         """What active checks say of endpoints, by url."""
@@ -71,6 +79,8 @@ class Gateway:
             self._state.counters.connections[listener.name] = len(listener.connections)
         counts = self._state.counters.take()
         counts.endpoints = self._registry.states()
+        if self._access_log is not None:
+            counts.add["access_log_dropped_total"] = {(): self._access_log.take_dropped()}
         return counts
 
     async def listen(self, sockets: list[socket.socket], tls_sockets: list[socket.socket] | None = None) -> None:
@@ -109,6 +119,8 @@ class Gateway:
     def close(self) -> None:
         """Cut whatever is still under way."""
         self._close_listeners()
+        if self._access_log is not None:
+            self._access_log.ending = True
         for tunnel in tuple(self._state.tunnels):
             tunnel.close()
         for listener in self._listeners:
@@ -119,11 +131,15 @@ class Gateway:
     # --- what connections and exchanges ask for ----------------------------------------------------------------
 
     def exchange(self, client: ClientStream, head: RequestHead) -> Exchange:
-        return Exchange(self._state, client, head)
+        if self._access_log is None:
+            return Exchange(self._state, client, head)
+        return LoggedExchange(self._state, client, head, self._access_log)
 
-    def refused(self, error: ProxyError) -> None:
-        """Count a request that was refused before it could be routed."""
+    def refused(self, error: ProxyError, peer: Peer, data: bytes) -> None:
+        """Count a request that was refused before it could be routed; `data` is what came of it."""
         self._state.snapshot.nowhere.decided.finished(error.status, b"", 0.0)
+        if self._access_log is not None:
+            self._access_log.refused(error, peer.address, data, self._state.snapshot.generation)
 
     def _close_listeners(self) -> None:
         self._closed = True

@@ -76,8 +76,10 @@ def make_snapshot(
     counters: Counters,
     draw: Callable[[], float],
     issue: Callable[[], str],
+    kept: frozenset[bytes] = frozenset(),
 ) -> Snapshot:
-    """Compile the rules and join them with what lives on: endpoints and counters."""
+    """Compile the rules and join them with what lives on: endpoints and counters. kept: fields of requests that
+    somebody besides the house and the rules reads."""
     table = compile_table(rule_file, draw, issue)
     versions = _versions(rule_file, registry, draw)
     routes = {route.name: route for route in rule_file.routes}
@@ -86,7 +88,7 @@ def make_snapshot(
         for decision in table.decisions
     )
     nowhere = Lane(None, Timeouts(), Retry(), counters.decision("", "", "", "", ""), VersionCounts())
-    return Snapshot(generation, table, RequestReader(table.needs), lanes, nowhere)
+    return Snapshot(generation, table, RequestReader(table.needs | kept), lanes, nowhere)
 
 
 def _versions(

@@ -64,6 +64,9 @@ COUNTERS: Final = {
         "Times the rules were read: ok (in use), refused (a fault; the last good ones keep serving), unchanged.",
     ),
     "worker_restarts_total": Kind((), "Worker processes replaced because they died. Should not grow."),
+    "access_log_dropped_total": Kind(
+        (), "Lines of the access log that were lost, since its sink was too slow, full or gone. Should not grow."
+    ),
 }
 HISTOGRAMS: Final = {
     "request_duration_seconds": Kind(
@@ -144,6 +147,7 @@ class Registry(Collector):
         self._own["config_last_reload_success"][()] = 0
         self.set_workers(0)
         self._counters["worker_restarts_total"][()] = 0
+        self._counters["access_log_dropped_total"][()] = 0
         self._counters["config_reloads_total"] = {(result,): 0 for result in RESULTS}
 
     def declare(self, rule_file: RuleFile, generation: int) -> None:

@@ -4,6 +4,7 @@
                         rules   Rules             a new generation, already checked
                         health  dict[str, bool]   endpoint url -> active check's verdict
                         certificates Material     what TLS listeners show from now on, already examined
+                        reopen  None              the access log goes on in a new file of its name
                         drain   float             take nothing new; end within so many seconds
     worker -> control   ready   None              listening
                         applied int               this generation is live
@@ -29,7 +30,9 @@ from proxy.rules.model import RuleFile
 from proxy.run.ports import Bound
 from proxy.settings import Settings
 
-Kind = Literal["start", "rules", "health", "certificates", "drain", "ready", "applied", "failed", "counts", "gone"]
+Kind = Literal[
+    "start", "rules", "health", "certificates", "reopen", "drain", "ready", "applied", "failed", "counts", "gone"
+]  # fmt: skip
 LENGTH: Final = struct.Struct("!I")
 MESSAGE_BYTES_MAX: Final = 256 * 1024 * 1024
 """A rule file of the largest size allowed, pickled, is some tens of MiB; more is a fault of ours."""

@@ -109,9 +109,13 @@ class Control:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end, number.name)
-        loop.add_signal_handler(signal.SIGHUP, self._source.reread)
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         loop.add_signal_handler(signal.SIGUSR2, self._supervisor.replace)
         loop.add_signal_handler(signal.SIGCHLD, self._supervisor.reap)
+
+    def _hang_up(self) -> None:
+        self._source.reread()
+        self._supervisor.reopen_access_log()
 
     def _end(self, name: str) -> None:
         if self._told_to_end.is_set():

@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from proxy.errors import StartError
 from proxy.observe import logs
+from proxy.observe.access_log import check_access_log
 from proxy.run.birth import Birth, give_birth
 from proxy.run.certificates import certificate_files
 from proxy.run.descriptors import raise_file_limit
@@ -35,6 +36,7 @@ def serve(settings: Settings) -> int:
         content = source.read()
     except SourceError as error:
         raise StartError(str(error)) from None
+    check_access_log(settings.access_log)
     certificates = certificate_files(settings)
     if certificates is not None:
         certificates.read()

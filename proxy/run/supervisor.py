@@ -117,6 +117,10 @@ class Supervisor:
         self._start = replace(self._start, certificates=material)
         self._tell(encode("certificates", material))
 
+    def reopen_access_log(self) -> None:
+        """Every worker goes on in a new file of the same name, if the log is a file."""
+        self._tell(encode("reopen", None))
+
     async def applied(self, generation: int, timeout_s: float) -> list[str]:
         """Wait until every worker that accepts has this generation; what went wrong where, if anything did."""
         try:

@@ -1,0 +1,175 @@
+"""Exchanges and tunnels that leave a line in the access log.
+
+PERF: classes of their own, made instead of the plain ones where a log is kept: without one, a request pays for one look
+whether there is one, and counts nothing.
+"""
+
+from __future__ import annotations
+
+from time import monotonic, time
+from typing import Any, Final
+
+from proxy.downstream.stream import ClientStream
+from proxy.errors import ProxyError
+from proxy.gateway.exchange import Exchange
+from proxy.gateway.snapshot import Lane
+from proxy.gateway.state import State
+from proxy.gateway.tunnel import Tunnel
+from proxy.http.message import RequestHead, ResponseHead
+from proxy.observe.access_log import NOWHERE, AccessLog
+from proxy.observe.counters import Labels
+
+What = tuple[str, bytes, bytes, int, bytes, int, Labels, str, int, float, bytes, bytes, bytes, int]
+"""The part of an Entry that is known when the answer begins: all from the client on."""
+_NO_FIELD: Final = (b"",)
+
+
+class LoggedExchange(Exchange):
+    """Counts its bytes and tries, and notes who failed."""
+
+    __slots__ = (
+        "_flag", "_generation", "_left_tries", "_left_url", "_log", "_logged", "_request_bytes", "_response_bytes",
+        "_upstream_s",
+    )  # fmt: skip
+
+    def __init__(self, state: State, client: ClientStream, head: RequestHead, log: AccessLog) -> None:
+        super().__init__(state, client, head)
+        self._log = log
+        self._flag = ""
+        self._logged = False
+        self._generation = state.snapshot.generation
+        self._request_bytes = self._response_bytes = 0
+        self._upstream_s = -1.0
+        self._left_tries = 0
+        self._left_url = ""
+
+    # --- what is counted ---------------------------------------------------------------------------------------
+
+    def start(self, body: bytes, done: bool) -> None:
+        self._request_bytes = len(body)
+        super().start(body, done)
+
+    def request_body(self, data: bytes, done: bool) -> None:
+        self._request_bytes += len(data)
+        super().request_body(data, done)
+
+    def response_head(self, head: ResponseHead, length: int, body: bytes, done: bool) -> None:
+        self._upstream_s = monotonic() - self._tried_at
+        self._response_bytes = len(body)
+        super().response_head(head, length, body, done)
+
+    def response_body(self, data: bytes, done: bool) -> None:
+        self._response_bytes += len(data)
+        super().response_body(data, done)
+
+    def response_upgraded(self, head: ResponseHead, rest: bytes) -> None:
+        self._upstream_s = monotonic() - self._tried_at
+        super().response_upgraded(head, rest)
+
+    def _attempt(self, lane: Lane) -> None:
+        self._flag = ""
+        self._upstream_s = -1.0
+        super()._attempt(lane)
+
+    def _leave_endpoint(self) -> None:
+        if self._endpoint is not None:
+            self._left_tries += 1
+            self._left_url = self._endpoint.url
+        super()._leave_endpoint()
+
+    # --- who failed --------------------------------------------------------------------------------------------
+
+    def request_failed(self, error: ProxyError) -> None:
+        self._flag = f"{error.side}_{error.flag}"
+        super().request_failed(error)
+
+    def response_failed(self, error: ProxyError, started: bool) -> None:
+        self._flag = f"{error.side}_{error.flag}"
+        super().response_failed(error, started)
+
+    def overdue(self, now: float) -> None:
+        self._flag = "client_slow" if self._blocked else "upstream_timeout"
+        super().overdue(now)
+        if not self._logged:
+            self._flag = ""  # a further try, or a client that is slow but not too slow
+
+    def client_gone(self) -> None:
+        self._flag = "proxy_drain" if self._log.ending else "client_gone"
+        super().client_gone()
+
+    def _answer(self, error: ProxyError) -> None:
+        self._flag = f"{error.side}_{error.flag}"
+        self._response_bytes = 0
+        super()._answer(error)
+
+    # --- the end -----------------------------------------------------------------------------------------------
+
+    def _finish(self) -> None:
+        # Before the rest: that may begin the connection's next request, whose line comes after this one.
+        if not self._logged:
+            self._logged = True
+            self._log.record((
+                time(), monotonic() - self._started, self._request_bytes, self._response_bytes, self._flag,
+                *self._what(),
+            ))  # fmt: skip
+        super()._finish()
+
+    def _what(self) -> What:
+        head, endpoint, lane = self._head, self._endpoint, self._lane
+        fields = head.fields
+        traces = fields.get(b"traceparent", _NO_FIELD)
+        return (
+            head.client, head.method, head.target, head.minor, head.host, self._status,
+            lane.decided.labels if lane is not None else NOWHERE,
+            endpoint.url if endpoint is not None else self._left_url,
+            self._left_tries + 1 if endpoint is not None else self._left_tries,
+            self._upstream_s, fields[b"x-request-id"][-1] if b"x-request-id" in fields else self._id,
+            traces[0] if len(traces) == 1 else b"", fields.get(b"user-agent", _NO_FIELD)[0], self._generation,
+        )  # fmt: skip
+
+    def _tunnel(self, *parts: Any) -> Tunnel:
+        self._logged = True  # the tunnel does it
+        return LoggedTunnel(*parts).keep(self._log, self._started, self._what())
+
+
+class LoggedTunnel(Tunnel):
+    """Leaves its line when it ends: only then its bytes are known. `keep` first."""
+
+    __slots__ = ("_cut", "_log", "_request_bytes", "_response_bytes", "_started", "_what")
+
+    def keep(self, log: AccessLog, started: float, what: What) -> LoggedTunnel:
+        """What to say at the end. started: when the request came."""
+        self._log = log
+        self._started = started
+        self._what = what
+        self._request_bytes = self._response_bytes = 0
+        self._cut = False
+        return self
+
+    def begin(self, head: ResponseHead, from_client: bytes, from_upstream: bytes) -> None:
+        self._request_bytes = len(from_client)
+        self._response_bytes = len(from_upstream)
+        super().begin(head, from_client, from_upstream)
+
+    def count(self, end: Any, size: int) -> None:
+        super().count(end, size)
+        if end is self.client:
+            self._request_bytes += size
+        else:
+            self._response_bytes += size
+
+    def hang_up(self) -> None:
+        self._cut = True
+        super().hang_up()
+
+    def close(self) -> None:
+        self._cut = True
+        super().close()
+
+    def ended(self) -> None:
+        super().ended()
+        if not self._open:
+            self._log.record((
+                time(), monotonic() - self._started, self._request_bytes, self._response_bytes,
+                "proxy_drain" if self._cut else "", *self._what,
+            ))  # fmt: skip
