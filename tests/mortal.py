@@ -59,7 +59,7 @@ class Mortal:
         assert (await self.ask(f"/become/{mood}")).startswith(b"HTTP/1.1 200 ")
 
     async def count(self, method: str = "") -> int:
-        """Requests it has heard, of that method, in this life."""
+        """Requests it has heard in this life, of that method; or `connections`."""
         return int((await self.ask(f"/count/{method}")).rpartition(b"\r\n")[2])
 
     async def ask(self, path: str) -> bytes:
@@ -83,6 +83,7 @@ class _Life(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self.timer: asyncio.TimerHandle | None = None
+        self.counts["connections"] = self.counts.get("connections", 0) + 1
 
     def data_received(self, data: bytes) -> None:
         if self.timer is not None:

@@ -81,6 +81,17 @@ async def test_limit_of_connections_and_of_those_who_wait() -> None:
         pool.release(waiting.connection)
 
 
+async def test_whose_connection_is_on_its_way_does_not_count_as_waiting() -> None:
+    """Three at once, one connection, one place to wait: the third is refused, the second is not."""
+    async with pool_of(Upstream(), Limits(connections=1, pending=1)) as pool:
+        first, second, third = Ear(), Ear(), Ear()
+        assert pool.ask(first, 5) and pool.ask(second, 5) and not pool.ask(third, 5)
+        await first.hears("connected")
+        pool.forget(second)
+        assert first.connection is not None
+        pool.release(first.connection)
+
+
 async def test_who_waits_gets_a_new_connection_when_one_ends() -> None:
     """The limit has room again."""
     upstream = Upstream(Answer(b"", reset=True))
