@@ -140,7 +140,7 @@ class Proxy:
 
 async def run(*arguments: str, **environ: str) -> tuple[int, str, str]:
     """One command to its end: exit code, stdout and stderr."""
-    process = await _start(*arguments, environ=environ)
+    process = await start(*arguments, environ=environ)
     async with asyncio.timeout(START_S):
         out, err = await process.communicate()
     assert process.returncode is not None
@@ -148,10 +148,15 @@ async def run(*arguments: str, **environ: str) -> tuple[int, str, str]:
 
 
 @asynccontextmanager
-async def serving(rules: Path, *options: str) -> AsyncIterator[Proxy]:
-    """`grayhound serve` on free ports with two workers, ready; killed at the end if it still runs."""
+async def serving(
+    rules: Path, *options: str, before: tuple[str, ...] = (), files: tuple[int, int] | None = None
+) -> AsyncIterator[Proxy]:
+    """`grayhound serve` on free ports with two workers, ready; killed at the end if it still runs.
+
+    before: a command that runs it. files: the soft and the hard limit of open files.
+    """
     ports = ("--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--workers", "2")
-    process = await _start("serve", str(rules), *ports, *options)
+    process = await start("serve", str(rules), *ports, *options, before=before, files=files)
     connector = aiohttp.TCPConnector(force_close=True)
     async with aiohttp.ClientSession(connector=connector) as session:
         proxy = Proxy(process, session)
@@ -168,9 +173,18 @@ async def serving(rules: Path, *options: str) -> AsyncIterator[Proxy]:
             await reading
 
 
-async def _start(*arguments: str, environ: dict[str, str] | None = None) -> asyncio.subprocess.Process:
+async def start(
+    *arguments: str,
+    environ: dict[str, str] | None = None,
+    before: tuple[str, ...] = (),
+    files: tuple[int, int] | None = None,
+) -> asyncio.subprocess.Process:
+    """One command as a process; as for `serving`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GRAYHOUND_")}
+    limits = ("prlimit", f"--nofile={files[0]}:{files[1]}") if files else ()
     return await asyncio.create_subprocess_exec(
+        *before,
+        *limits,
         sys.executable,
         "-m",
         "proxy",

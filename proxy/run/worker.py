@@ -79,14 +79,15 @@ class Worker:
         try:
             gateway = self._begin(start)
         except Exception as error:
-            self._failed(error)
+            spawn(self._failed(error), name="failed")
         else:
             spawn(self._listen(gateway, start), name="listen")
 
-    def _failed(self, error: Exception) -> None:
+    async def _failed(self, error: Exception) -> None:
         """The start did: control says why, and starts another or gives up."""
-        log.debug("the start failed", exc_info=error)
         reason = error.strerror if isinstance(error, OSError) else None
+        if reason is None:  # a bug of ours
+            log.error("the start failed", exc_info=error)
         self._channel.send(encode("failed", (0, reason or f"{type(error).__name__}: {error}")))
         self._told_to_drain.set()
 
@@ -109,7 +110,7 @@ class Worker:
         try:
             await gateway.listen(self._sockets[:plain], self._sockets[plain:])
         except Exception as error:
-            self._failed(error)
+            await self._failed(error)
             return
         self._listening = True
         self._channel.send(encode("applied", start.rules.generation))

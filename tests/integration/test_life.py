@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from proxy.tasks import spawn
-from tests.serve import Service, run, services, serving
+from tests.serve import Service, run, services, serving, start
 
 RULES = """\
 services:
@@ -74,6 +76,89 @@ async def test_faults_are_listed(tmp_path: Path) -> None:
     assert f"{path}:1:11: services: " in err
     assert "Traceback" not in err
     assert err.splitlines()[-1].startswith("grayhound: ")
+
+
+async def fails(rules: Path, *options: str) -> str:
+    """The one line of a start that fails, by exit code 1."""
+    code, out, err = await run("serve", str(rules), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", *options)
+    assert (code, out) == (1, ""), err
+    assert err.startswith("grayhound: ")
+    assert err.count("\n") == 1, err
+    return err.removeprefix("grayhound: ").strip()
+
+
+async def test_files_that_cannot_be_read_are_one_line(tmp_path: Path) -> None:
+    """A directory, and a file that is not ours to read."""
+    assert await fails(tmp_path) == f"{tmp_path} is not a file"
+    if os.geteuid():
+        secret = tmp_path / "secret.yaml"
+        secret.touch(mode=0o000)
+        assert await fails(secret) == f"cannot read {secret}: Permission denied"
+
+
+@pytest.mark.parametrize("which", ["--listen", "--admin"])
+async def test_a_privileged_port_is_one_line(rules: Path, which: str) -> None:
+    """Without the right to bind it."""
+    if not os.geteuid() or int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 1:
+        pytest.skip("every port is free to us")
+    others = ("--admin", "127.0.0.1:0") if which == "--listen" else ("--listen", "127.0.0.1:0")
+    code, _, err = await run("serve", str(rules), which, "127.0.0.1:1", *others)
+    assert (code, err) == (1, "grayhound: cannot listen on 127.0.0.1:1: Permission denied\n")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--listen", "nonsense"), ("--workers", "0"), ("--drain-timeout", "soon"), ("--no-such", "x")]
+)
+async def test_a_bad_option_is_told(rules: Path, option: str, value: str) -> None:
+    """Exit code 2, the option named, no traceback."""
+    code, _, err = await run("serve", str(rules), option, value)
+    assert code == 2
+    assert option in err
+    assert "Traceback" not in err
+
+
+async def test_too_few_files_are_one_line(rules: Path) -> None:
+    """A proxy that could take no connections does not begin."""
+    code, err = await _limited(rules, 100, 100)
+    assert (code, err) == (1, "grayhound: only 100 files may be opened (ulimit -n); at least 256 are needed\n")
+
+
+async def test_a_soft_limit_of_files_is_raised(rules: Path, shop: Service) -> None:
+    """It is there for programs that use select(); we go to the hard one, and so do the workers."""
+    async with serving(rules, files=(512, 2048)) as proxy:
+        assert await proxy.get() == (200, "v1")
+        for pid in (proxy.pid, *proxy.workers()):
+            (line,) = (x for x in Path(f"/proc/{pid}/limits").read_text().splitlines() if "open files" in x)
+            assert line.split()[3:5] == ["2048", "2048"]
+
+
+async def _limited(rules: Path, soft: int, hard: int) -> tuple[int, str]:
+    process = await start("serve", str(rules), files=(soft, hard))
+    _, err = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, err.decode()
+
+
+async def test_workers_that_can_never_start_are_one_line(rules: Path, tmp_path: Path) -> None:
+    """No endless loop: three tries, then the reason and exit code 1."""
+    sitecustomize = tmp_path / "path" / "sitecustomize.py"
+    sitecustomize.parent.mkdir()
+    sitecustomize.write_text(
+        "import sys\n"
+        "if 'proxy.run.worker' in sys.orig_argv:\n"
+        "    import asyncio, uvloop\n"
+        "    async def create_server(*_, **__): raise OSError(28, 'No space left on device')\n"
+        "    uvloop.new_event_loop = lambda: setattr(loop := asyncio.new_event_loop(), 'create_server', create_server) "
+        "or loop\n"
+    )
+    code, _, err = await run(
+        *("serve", str(rules), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--workers", "1"),
+        PYTHONPATH=str(sitecustomize.parent),
+    )
+    assert code == 1
+    assert "Traceback" not in err
+    last = err.splitlines()[-1]
+    assert last == "grayhound: no worker can start: worker 1 cannot start: No space left on device"
 
 
 # --- Death of a worker ---------------------------------------------------------------------------------------------
@@ -180,3 +265,125 @@ async def _cut(request):  # type: ignore[no-untyped-def]
     except OSError:  # aiohttp's ClientOSError and ServerDisconnectedError
         return True
     return False
+
+
+async def test_who_waits_to_be_accepted_at_the_end_is_answered(rules: Path) -> None:
+    """At TERM the queue is served, each with `Connection: close`; nobody is reset."""
+    async with serving(rules) as proxy:
+        address = proxy.url.removeprefix("http://").split(":")
+        for pid in proxy.workers():
+            os.kill(pid, signal.SIGSTOP)  # so that connections queue up
+        clients = [await asyncio.open_connection(*address) for _ in range(20)]
+        for _, writer in clients:
+            writer.write(b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")
+        proxy.signal(signal.SIGTERM)
+        await proxy.said("draining")
+        for pid in proxy.workers():
+            os.kill(pid, signal.SIGCONT)
+        for reader, writer in clients:
+            answer = await reader.read()  # to the end: the proxy closes
+            assert answer.startswith(b"HTTP/1.1 200 ")
+            assert b"\r\nConnection: close\r\n" in answer
+            writer.close()
+        assert await proxy.ended() == 0
+
+
+async def test_a_kept_connection_gets_one_more_answer_at_the_end(rules: Path) -> None:
+    """Its next request may be on its way when the drain begins; an idle one holds nothing up."""
+    async with serving(rules) as proxy:
+        address = proxy.url.removeprefix("http://").split(":")
+        busy, idle = await asyncio.open_connection(*address), await asyncio.open_connection(*address)
+        for reader, writer in (busy, idle):
+            writer.write(b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")
+            assert (await reader.readuntil(b"v1")).startswith(b"HTTP/1.1 200 ")
+        proxy.signal(signal.SIGTERM)
+        answer = b""
+        while b"\r\nConnection: close\r\n" not in answer:
+            busy[1].write(b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")
+            answer = await busy[0].readuntil(b"v1")
+            assert answer.startswith(b"HTTP/1.1 200 ")
+        assert await busy[0].read() == b""
+        assert await idle[0].read() == b""
+        assert await proxy.ended(5.0) == 0
+        for _, writer in (busy, idle):
+            writer.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_tunnels_live_until_the_drain_ends(tmp_path: Path, number: signal.Signals) -> None:
+    """A WebSocket works on during the drain; at its end both sides hear an end and not a reset; exit code 0."""
+    ended: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        while data := await reader.read(100):
+            writer.write(data)
+        ended.put_nowait(data)
+        writer.close()
+
+    server = await asyncio.start_server(echo, "127.0.0.1", 0)
+    path = tmp_path / "rules.yaml"
+    path.write_text(RULES.format(url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+    async with server, serving(path, "--drain-timeout", "1s") as proxy:
+        reader, writer = await asyncio.open_connection(*proxy.url.removeprefix("http://").split(":"))
+        writer.write(b"GET / HTTP/1.1\r\nHost: shop\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+        proxy.signal(number)
+        await proxy.said("draining")
+        writer.write(b"ping")
+        assert await reader.readexactly(4) == b"ping"
+        assert await reader.read() == b""
+        assert await ended.get() == b""
+        writer.close()
+        assert await proxy.ended() == 0
+        assert await proxy.said("cut off")
+
+
+# --- As a container's first process ---------------------------------------------------------------------------------
+
+
+def _first_process() -> tuple[str, ...]:
+    """A command that runs another as PID 1 of a namespace of its own; empty where that is not permitted."""
+    for command in (
+        ("unshare", "--pid", "--fork", "--mount-proc"),
+        ("unshare", "-r", "--pid", "--fork", "--mount-proc"),
+    ):
+        if shutil.which(command[0]) and not subprocess.run([*command, "true"], capture_output=True).returncode:
+            return (*command, "--kill-child")
+    return ()
+
+
+FIRST_PROCESS = _first_process()
+
+
+@pytest.mark.skipif(not FIRST_PROCESS, reason="no PID namespaces here")
+async def test_life_as_the_first_process(rules: Path) -> None:
+    """As PID 1: orphans of others are reaped, dead workers replaced, HUP and USR2 obeyed, TERM ends with 0."""
+    async with serving(rules, before=FIRST_PROCESS) as proxy:
+        control = int(Path(f"/proc/{proxy.pid}/task/{proxy.pid}/children").read_text())
+        assert Path(f"/proc/{control}/status").read_text().split("NSpid:")[1].split()[1] == "1"
+
+        async def children() -> list[int]:
+            return [int(pid) for pid in Path(f"/proc/{control}/task/{control}/children").read_text().split()]
+
+        orphaned = await asyncio.create_subprocess_exec(
+            *("nsenter", "-t", str(control), "-p", "sh", "-c", "(sleep 0.2 &) ; exit 0")
+        )
+        await orphaned.wait()
+        first, other = (await children())[:2]
+        os.kill(first, signal.SIGKILL)
+
+        async def replaced() -> bool:
+            now = await children()
+            return len(now) == 2 and first not in now and other in now  # the orphan has been reaped, too
+
+        await proxy.until(replaced, True)
+        await proxy.until(lambda: proxy.metric("workers"), 2.0)
+        os.kill(control, signal.SIGHUP)
+        await proxy.said("is unchanged: generation 1")
+        os.kill(control, signal.SIGUSR2)
+        await proxy.said("all workers have been replaced")
+        assert await proxy.get() == (200, "v1")
+        os.kill(control, signal.SIGTERM)
+        assert await proxy.ended() == 0

@@ -71,7 +71,7 @@ def test_who_leaves_gets_no_connection_until_it_listens_again() -> None:
 
 
 def test_nothing_begins_any_more_and_the_queue_is_there() -> None:
-    """Who is in the queue is accepted and heard; who comes then gets no answer, and is refused once the port is free."""
+    """Who is queued is accepted and heard; who comes then gets no answer, and is refused once the port is free."""
     reserved = reserve((("127.0.0.1", 0),), 1)
     ((sock,),) = reserved.sockets
     address = reserved.addresses[0][1:]
