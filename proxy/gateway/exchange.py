@@ -18,7 +18,6 @@ from proxy.downstream.stream import ClientStream
 from proxy.errors import BadRequest, ProxyError
 from proxy.gateway import retry
 from proxy.gateway.refusals import CLIENT_GONE, NO_ENDPOINT, NO_ROUTE, OVERLOADED
-from proxy.gateway.retry import Tries
 from proxy.gateway.snapshot import Lane
 from proxy.gateway.state import State
 from proxy.gateway.tunnel import Tunnel
@@ -56,7 +55,7 @@ class Exchange:
         self._lane: Lane | None = None
         self._endpoint: Endpoint | None = None
         self._upstream: UpstreamStream | None = None
-        self._tries: Tries | None = None
+        self._tries: retry.Tries | None = None
         self._status = 0
         self._replayable = True
         self._blocked = False  # the client does not keep up with the response
@@ -269,8 +268,8 @@ class Exchange:
         else:
             lane.version.failed(self._endpoint, self._state.clock.now)
 
-    def _failures(self) -> Tries:
-        self._tries = self._tries or Tries()
+    def _failures(self) -> retry.Tries:
+        self._tries = self._tries or retry.Tries()
         return self._tries
 
     def _may_repeat(self, cause: str) -> bool:
@@ -279,11 +278,11 @@ class Exchange:
     def _try_again(self, cause: str, status: int) -> bool:
         """Begin another attempt, if the rules, the method and the budget allow one."""
         lane, endpoint, tries = self._lane, self._endpoint, self._failures()
-        assert lane is not None and endpoint is not None
+        assert lane is not None
         tries.cause = cause
         if not self._may_repeat(cause):
             return False
-        if tries.take_retry(lane.retry, lane.counts, status, self._state.clock.now):
+        if endpoint is not None and tries.take_retry(lane.retry, lane.counts, status, self._state.clock.now):
             tries.endpoints.append(endpoint)
             lane.counts.retried(retry.reason(cause, status))
         elif lane.rescue is not None:
@@ -319,7 +318,8 @@ class Exchange:
             self._answer(BadRequest("the request's body did not come in time", 408, "timeout"))
         elif self._phase == _AWAITING or now >= self._end_by:
             self._drop_upstream(timeout=True)
-            self._answer(upstream_error("timeout", "the upstream did not answer in time", 504))
+            if not self._try_again("timeout", 0):
+                self._answer(upstream_error("timeout", "the upstream did not answer in time", 504))
         elif self._endpoint is not None:
             self._endpoint.pool.forget(self)
             self._failed("connect", upstream_error("timeout", "no connection to the upstream in time", 504))

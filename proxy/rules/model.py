@@ -369,7 +369,7 @@ class Service:
     fallback: Fallback = "stable"
     """When the chosen version has no available endpoint: the stable version, any other one, or none (503)."""
     rescue: bool = False
-    """An idempotent request that failed on another version is retried once on the stable one."""
+    """An idempotent request that failed (5xx, reset, time-out) on another version is tried once on the stable one."""
     timeouts: Timeouts = Timeouts()
     """How long to wait for its endpoints."""
     retry: Retry = Retry()

@@ -94,7 +94,7 @@ class Pool:
             self._waiting.append((sink, connect_s))
             self._connect(connect_s)
             return True
-        if len(self._waiting) - self._connecting >= self.limits.pending:  # for the first ones a connection is on its way
+        if len(self._waiting) - self._connecting >= self.limits.pending:  # the first ones' are on their way
             return False
         self._waiting.append((sink, connect_s))
         return True

@@ -200,6 +200,20 @@ async def test_rescue_takes_a_failed_idempotent_request_to_stable_once() -> None
         assert the.version("v2").retries == {"rescue": 1}
 
 
+@pytest.mark.parametrize(("rescue", "method", "status"), [(True, "GET", 200), (True, "POST", 504), (False, "GET", 504)])
+async def test_new_version_that_hangs_is_rescued_too(rescue: bool, method: str, status: int) -> None:
+    """A time-out is a failure as a 500 is: the stable version answers what may be repeated."""
+    new = wire(f"{method} / HTTP/1.1", "Host: a", "X-Want: v2", "Content-Length: 0", "Connection: close")
+    async with stage(
+        Upstream(), Answer(gate=asyncio.Event()),
+        rule_file=lambda urls: rules(
+            {"v1": urls[:1], "v2": urls[1:]}, rescue=rescue, timeouts=Timeouts(response=0.05)
+        ),
+    ) as the:  # fmt: skip
+        assert (await the.ask(new)).startswith(b"HTTP/1.1 %d " % status)
+        assert the.version("v2").errors == {"timeout": 1}
+
+
 async def test_body_of_a_retried_request_is_sent_whole() -> None:
     """What came of the body is kept, and sent again; the client is not left waiting when the next try is at once."""
     put = wire("PUT / HTTP/1.1", "Host: a", "Content-Length: 6", body=b"abc")
