@@ -119,6 +119,7 @@ class Worker:
 
     def _apply(self, rules: Rules) -> None:
         assert self._gateway is not None, "control sends `start` first"
+        gc.disable()  # PERF: 0.85 of the time with 3,000 services, in which no request is answered
         try:
             self._gateway.apply(rules.generation, rules.rule_file)
         except Exception as error:  # checked rules cannot fail; if they do, it is our fault and traffic must go on
@@ -126,6 +127,8 @@ class Worker:
             self._channel.send(encode("failed", (rules.generation, f"{type(error).__name__}: {error}")))
         else:
             self._channel.send(encode("applied", rules.generation))
+        finally:
+            gc.enable()
 
     def _count(self) -> None:
         """Send counts at intervals, unless control is behind: deltas add up here and none is lost. Lines of the access

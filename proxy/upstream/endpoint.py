@@ -92,7 +92,7 @@ class EndpointRegistry:
             endpoint = self._endpoints[key] = Endpoint(spec, limits, self._clock, security)
             endpoint.up = self._up.get(spec.url, True)
             endpoint.judge()
-            joins = self._has_siblings(key)
+            joins = slow_start > 0 and self._has_siblings(key)  # which looks at every endpoint there is
         endpoint.share = spec.weight
         endpoint.slow_start = slow_start
         endpoint.begin() if joins else endpoint.grow(self._clock.now)
