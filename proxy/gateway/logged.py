@@ -12,7 +12,6 @@ from typing import Any, Final
 from proxy.downstream.stream import ClientStream
 from proxy.errors import ProxyError
 from proxy.gateway.exchange import Exchange
-from proxy.gateway.snapshot import Lane
 from proxy.gateway.state import State
 from proxy.gateway.tunnel import Tunnel
 from proxy.http.message import RequestHead, ResponseHead
@@ -66,10 +65,9 @@ class LoggedExchange(Exchange):
         self._upstream_s = monotonic() - self._tried_at
         super().response_upgraded(head, rest)
 
-    def _attempt(self, lane: Lane) -> None:
-        self._flag = ""
+    def _again(self) -> None:
         self._upstream_s = -1.0
-        super()._attempt(lane)
+        super()._again()
 
     def _leave_endpoint(self) -> None:
         if self._endpoint is not None:
@@ -86,12 +84,17 @@ class LoggedExchange(Exchange):
     def response_failed(self, error: ProxyError, started: bool) -> None:
         self._flag = f"{error.side}_{error.flag}"
         super().response_failed(error, started)
+        self._forgive()
 
     def overdue(self, now: float) -> None:
         self._flag = "client_slow" if self._blocked else "upstream_timeout"
         super().overdue(now)
+        self._forgive()
+
+    def _forgive(self) -> None:
+        """It was not the end: there is a further try, or the client is slow but not too slow."""
         if not self._logged:
-            self._flag = ""  # a further try, or a client that is slow but not too slow
+            self._flag = ""
 
     def client_gone(self) -> None:
         self._flag = "proxy_drain" if self._log.ending else "client_gone"

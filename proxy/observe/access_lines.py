@@ -70,7 +70,7 @@ _trace = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-
 def escaped(value: bytes, bytes_max: int) -> str:
     """`value` as it stands between the quotes of a JSON string: ASCII, no control character, at most `bytes_max` and
     three dots where it was cut."""
-    if len(value) <= bytes_max and _nothing_to_escape(value):
+    if len(value) <= bytes_max and (value.isalnum() or _nothing_to_escape(value)):
         return str(value, "ascii")
     text = _json(value[:bytes_max])
     if len(text) > bytes_max:

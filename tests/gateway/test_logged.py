@@ -251,3 +251,33 @@ async def test_the_generation_is_that_of_the_requests_rules(log: AccessLog, read
             await client.hear_all()
         await the.ask(GET)
     assert [line["generation"] for line in read()] == [1, 2]
+
+
+async def test_a_tunnel_that_the_drain_ends_says_so(log: AccessLog, read: Read) -> None:
+    """Neither side wished it."""
+    upgraded = wire("HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", "Upgrade: x")
+    ask = wire("GET /ws HTTP/1.1", "Host: a", "Connection: Upgrade", "Upgrade: x")
+    async with stage(Answer(upgraded), access_log=log) as the, the.client() as client:
+        await client.say(ask)
+        await client.hear_head()
+        the.gateway.hang_up()
+        assert await client.hear_all() == b""
+    (line,) = read()
+    assert (line["status"], line["flag"]) == (101, "proxy_drain")
+
+
+async def test_a_client_that_does_not_read(log: AccessLog, read: Read) -> None:
+    """Its answer is cut short, and the endpoint is not to blame."""
+    size = 32 << 20
+    answer = [wire("HTTP/1.1 200 OK", f"Content-Length: {size}"), b"x" * size]
+    async with stage(Answer(answer), timeouts=Timeouts(idle=5), access_log=log) as the, the.client() as client:
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await client.say(GET)
+        await until(lambda: any(one._blocked for one in the.listener.connections), "the client is blocked")
+        for _ in range(3):
+            the.later(600)
+        await until(lambda: not the.version().in_flight, "it is over")
+        client.leave()
+    (line,) = read()
+    assert (line["flag"], line["status"]) == ("client_slow", 200)
+    assert 0 < line["response_bytes"] < size
