@@ -197,3 +197,23 @@ async def test_a_file_that_cannot_be_written_is_said_at_once(tmp_path: Path) -> 
     code, _, err = await run("serve", str(rules), "--access-log", "/nowhere/access.log")
     assert code == 1
     assert err.endswith("grayhound: --access-log: /nowhere/access.log cannot be written: No such file or directory\n")
+
+
+async def test_what_the_drain_cuts_off_is_logged_too(tmp_path: Path) -> None:
+    """A request that is not answered within the drain time-out: its line is the last one."""
+    path = tmp_path / "access.log"
+    async with logging_to(str(path), tmp_path, "--drain-timeout", "500ms") as proxy:
+        url = urlsplit(proxy.url)
+        reader, writer = await asyncio.open_connection(url.hostname, url.port)
+        writer.write(b"GET /slow HTTP/1.1\r\nHost: shop.example.com\r\n\r\n")
+
+        async def in_flight() -> float:
+            return await proxy.metric("requests_in_flight")
+
+        await proxy.until(in_flight, 1.0)
+        proxy.signal(signal.SIGTERM)
+        assert await reader.read() == b""
+        assert await proxy.ended() == 0
+        writer.close()
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(line["target"], line["status"], line["flag"]) for line in lines] == [("/slow", 499, "proxy_drain")]
