@@ -112,15 +112,15 @@ async def test_the_only_endpoint_of_the_new_version_dies(tmp_path: Path) -> None
 async def test_traffic_ejects_an_endpoint_and_lets_it_return(tmp_path: Path) -> None:
     """Passive health: 5xx in a row take it out, GETs that met one were tried elsewhere, and it comes back in time."""
     path = tmp_path / "rules.yaml"
-    service = "    health: {passive: {consecutive_5xx: 3, ejection: 1s}}\n    retry: {attempts: 2, on: [reset, 503]}\n"
+    service = "    health: {passive: {consecutive_5xx: 3, ejection: 3s}}\n    retry: {attempts: 2, on: [reset, 503]}\n"
     async with mortals("a", "b") as (one, other):
         path.write_text(rules({"v1": [one, other]}, service))
         async with serving(path) as proxy:
-            running = Load(proxy, 4.0)
+            running = Load(proxy, 6.0)
             await asyncio.sleep(0.5)
             await one.become("503")
-            await proxy.until(lambda: endpoint(proxy, one), lambda state: state["ejected"])
-            await asyncio.sleep(0.3)
+            await proxy.until(lambda: endpoint(proxy, one), lambda state: state["ejected"] == 2)  # in both workers
+            await asyncio.sleep(0.1)
             assert await counted(one, 0.2) == 0
             await one.become("ok")
             await proxy.until(lambda: endpoint(proxy, one), lambda state: not state["ejected"])
