@@ -26,6 +26,9 @@ NO_LIMIT: Final = sys.maxsize
 WRITE_HIGH_BYTES: Final = 64 * 1024
 """Response bytes waiting for a client until the upstream is stopped. One read of the event loop (256 KiB) may come on
 top, which is the most that a client that does not read costs; more is not faster, the kernel has buffers of its own."""
+UNSENT_BYTES_MAX: Final = 128 * 1024
+"""Bytes that the kernel takes of a response before it has sent them (TCP_NOTSENT_LOWAT). Without this it takes up to
+4 MiB for each client that does not read (tcp_wmem), and a thousand of them use up what it has for all of TCP."""
 
 IDLE_S: Final = 75.0
 """How long a connection may stay open between requests; as nginx, and longer than browsers keep theirs."""

@@ -10,7 +10,7 @@ from proxy.clock import Clock
 from proxy.downstream.door import Door
 from proxy.downstream.http1 import Connection
 from proxy.downstream.https1 import TlsConnection
-from proxy.downstream.limits import FLUSH_S, IDLE_S, NO_LIMIT, RETRY_AFTER
+from proxy.downstream.limits import FLUSH_S, IDLE_S, NO_LIMIT, RETRY_AFTER, UNSENT_BYTES_MAX
 from proxy.downstream.stream import Gateway, Guest
 from proxy.downstream.tls import HANDSHAKE_S, Certificates
 from proxy.http.headers import Network, Peer
@@ -59,6 +59,7 @@ class Listener:
     async def open(self, bound: socket.socket) -> None:
         """Take connections from a bound socket."""
         loop = asyncio.get_running_loop()
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES_MAX)  # accepted sockets inherit it
         if self._certificates is None:
             self._server = await loop.create_server(lambda: Connection(self), sock=bound, backlog=BACKLOG)
             return
