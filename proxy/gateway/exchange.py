@@ -141,7 +141,7 @@ class Exchange:
         if len(body) > retry.REPLAYED_BYTES_MAX:
             self._replayable = False
             self._body = b""
-        upgrade = wanted_upgrade(head) if b"upgrade" in head.fields and self._request_done and not body else b""
+        upgrade = b"" if head.plain or body or not self._request_done else wanted_upgrade(head)
         stream.send_request(self, head, self._client.peer, self._id, lane.tail, upgrade, body, self._request_done)
         if not self._request_done and not self._stalled:
             self._client.resume()

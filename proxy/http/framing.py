@@ -20,7 +20,8 @@ CHUNK_LINE_BYTES_MAX: Final = 4096
 TRAILER_BYTES_MAX: Final = 16 * 1024
 """All trailer fields of one message; as much as many servers give a whole head."""
 
-_BODILESS = (204, 304)
+BODILESS: Final = (204, 304)
+"""Statuses of responses that never have a body (RFC 9110 section 6.4.1), beside 1xx."""
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[^\x00-\x08\x0a-\x1f\x7f]*)?\r\n").fullmatch
 # PERF: the end of one chunk and the size line of the next in one match: 0.4 of the two steps one by one.
 _NEXT_CHUNK = re.compile(rb"\r\n([0-9A-Fa-f]{1,15})\r\n").match
@@ -73,7 +74,7 @@ def response_length(method: bytes, status: int, fields: Fields, minor: int) -> i
         if minor == 0 or len(codings) != 1 or codings[0].lower() != b"chunked":
             raise BadResponse("ambiguous framing")
         length = CHUNKED
-    return 0 if status in _BODILESS or method == b"HEAD" or status < 200 else length
+    return 0 if status in BODILESS or method == b"HEAD" or status < 200 else length
 
 
 def _content_length(values: tuple[bytes, ...]) -> int:

@@ -17,6 +17,7 @@ from typing import Any, Final
 import httptools
 
 from proxy.errors import BadRequest, BadResponse
+from proxy.http.framing import BODILESS, LENGTH_DIGITS_MAX
 from proxy.http.message import Fields, RequestHead, ResponseHead
 from proxy.http.paths import matched_path
 
@@ -200,7 +201,9 @@ def read_response_head(raw: bytes) -> ResponseHead:
     status, minor = _status_lines.get(line) or _read_status_line(line)
     found = _find_response_fields(raw)
     if minor and len(found) == 1 and found[0][0] in _CONTENT_LENGTH:
-        return ResponseHead(status, 1, {b"content-length": (found[0][1].rstrip(b" \t"),)}, raw, True)
+        value = found[0][1].rstrip(b" \t")
+        if value.isdigit() and len(value) <= LENGTH_DIGITS_MAX and status >= 200 and status not in BODILESS:
+            return ResponseHead(status, 1, {b"content-length": (value,)}, raw, int(value))
     return ResponseHead(status, minor, _fields(found), raw)
 
 

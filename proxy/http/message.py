@@ -103,17 +103,18 @@ class RequestHead:
 class ResponseHead:
     """The head of one response: status (100 to 999), minor of HTTP/1.x, fields and raw as in RequestHead.
 
-    plain: HTTP/1.1, and no field but one Content-Length speaks of the connection or of the body.
+    length: of the body, where the head is plain: HTTP/1.1, a status that has a body, and no field but one good
+    Content-Length speaks of the connection or of the body. Else -1: see framing.response_length.
     """
 
-    __slots__ = ("fields", "minor", "plain", "raw", "status")
+    __slots__ = ("fields", "length", "minor", "raw", "status")
 
-    def __init__(self, status: int, minor: int, fields: Fields, raw: bytes, plain: bool = False) -> None:
+    def __init__(self, status: int, minor: int, fields: Fields, raw: bytes, length: int = -1) -> None:
         self.status = status
         self.minor = minor
         self.fields = fields
         self.raw = raw
-        self.plain = plain
+        self.length = length
 
 
 @lru_cache(maxsize=COOKIE_NAMES_MAX)

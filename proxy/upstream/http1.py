@@ -159,11 +159,15 @@ class Connection(asyncio.Protocol):
         self._buffer = b""
         head = read_response_head(data[:end] if end < len(data) else data)
         rest = data[end:]
-        if head.status < 200:
-            self._read_interim(sink, head, rest)
-            return
-        length = response_length(self._method, head.status, head.fields, head.minor)
-        self._keep = head.plain or (length != UNTIL_CLOSE and not wants_close(head.fields, head.minor))
+        length = head.length
+        if length < 0 or self._method == b"HEAD":
+            if head.status < 200:
+                self._read_interim(sink, head, rest)
+                return
+            length = response_length(self._method, head.status, head.fields, head.minor)
+            self._keep = length != UNTIL_CLOSE and not wants_close(head.fields, head.minor)
+        else:
+            self._keep = True
         if length == len(rest):
             self._end(b"")
             sink.response_head(head, length, rest, True)
