@@ -7,15 +7,11 @@ Many clients that hold an idle connection never answer, and would hold up a drai
 
 from __future__ import annotations
 
-import fcntl
-import sys
-import termios
-from asyncio import Transport
-from contextlib import suppress
 from typing import Final
 
 from proxy.downstream.http1 import Connection
 from proxy.downstream.limits import FLUSH_S
+from proxy.downstream.pace import in_kernel
 from proxy.downstream.stream import Home
 
 CLOSE_NOTIFY_S: Final = 5.0
@@ -41,7 +37,9 @@ class TlsConnection(Connection):
         transport = self._transport
         if transport is None or not transport.is_closing():
             super().overdue()
-        elif self._looks < LOOKS_MAX and _unsent(transport):
+        elif self._looks < LOOKS_MAX and in_kernel(transport):
+            # The transport knows of only a part of what is on its way; but whatever it holds waits for the kernel, so
+            # the kernel's own count is never 0 then.
             self._looks += 1
             self.deadline = self._home.clock.now + CLOSE_NOTIFY_S
         else:
@@ -52,12 +50,3 @@ class TlsConnection(Connection):
         would first wait until it has read all that was sent, and complain of every further write."""
         if self.exchange is not None:
             self.cut()
-
-
-def _unsent(transport: Transport) -> int:
-    """Bytes that the client's kernel has not taken yet. The transport knows of only a part of what is on its way; but
-    whatever it holds waits for the kernel, so the kernel's own count is never 0 then."""
-    with suppress(OSError, ValueError):  # closed meanwhile
-        count = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
-        return int.from_bytes(count, sys.byteorder)
-    return 0

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import fcntl
-import struct
+import sys
 import termios
 from asyncio import Transport
+from contextlib import suppress
 
 from proxy.downstream.limits import BYTES_PER_S_MIN
 
@@ -23,9 +24,13 @@ def prolonged(deadline: float, size: int, now: float, idle_s: float) -> float:
 def unread(transport: Transport) -> int:
     """Bytes written that have not reached the client's machine: ours and the kernel's. The loop's own buffer alone says
     too little, as the kernel takes no more until a third of its own, which may have megabytes, is free."""
-    waiting = transport.get_write_buffer_size()
+    return transport.get_write_buffer_size() + in_kernel(transport)
+
+
+def in_kernel(transport: Transport) -> int:
+    """Bytes the kernel holds that the client's has not taken yet; 0 if the socket is closed meanwhile."""
     sock = transport.get_extra_info("socket")
     if sock is not None and sock.fileno() >= 0:
-        (in_kernel,) = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))
-        waiting += in_kernel
-    return waiting
+        with suppress(OSError, ValueError):
+            return int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    return 0

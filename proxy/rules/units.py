@@ -11,8 +11,8 @@ import re
 from typing import Final
 
 from proxy.rules import regex as re2_regex
+from proxy.settings import UNITS_S
 
-UNITS_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 DURATION_MAX_S: Final = 3650 * 86_400.0
 """Ten years: any longer is a slip of the finger."""
 WEIGHT_MAX: Final = 1_000_000_000.0
