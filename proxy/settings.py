@@ -152,6 +152,14 @@ class Settings:
         default=("127.0.0.1", 9900),
         metadata=option(read_address, "HOST:PORT", "metrics, health and the dashboard (default 127.0.0.1:9900)"),
     )
+    admin_token_file: str = field(
+        default="",
+        metadata=option(
+            str,
+            "FILE",
+            "changes by way of the admin port need the token in it (default: they must come from this host)",
+        ),
+    )
     workers: int = field(
         default=1,
         metadata=option(read_workers, "N", "worker processes (default: the cores available)"),

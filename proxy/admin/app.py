@@ -1,11 +1,10 @@
-"""The admin port: is it alive, is it ready, what does it count, what is in use. Read-only."""
+"""The admin port: is it alive, is it ready, what does it count, what is in use."""
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from html import escape
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ from aiohttp import web
 
 import proxy
 from proxy.admin import api
+from proxy.admin.gate import Handler, Token, gate, loopback, name_of
 from proxy.admin.view import View
 from proxy.errors import StartError
 
@@ -29,14 +29,11 @@ HEADERS: Final = {
     "Content-Security-Policy": "default-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'",
 }
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-
-async def serve(view: View, host: str, port: int) -> web.AppRunner:
+async def serve(view: View, host: str, port: int, token: Token | None = None) -> web.AppRunner:
     """Answer on this address (port 0: any free one, see `.addresses`) until `.cleanup()`. Raises StartError."""
-    runner = web.AppRunner(
-        make_app(view, host), access_log=None, max_line_size=REQUEST_LINE_BYTES_MAX, shutdown_timeout=GRACE_S
-    )
+    app = make_app(view, host, token)
+    runner = web.AppRunner(app, access_log=None, max_line_size=REQUEST_LINE_BYTES_MAX, shutdown_timeout=GRACE_S)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()
@@ -46,9 +43,9 @@ async def serve(view: View, host: str, port: int) -> web.AppRunner:
     return runner
 
 
-def make_app(view: View, host: str) -> web.Application:
-    """host: the configured address; on loopback, requests by another name are refused."""
-    app = web.Application(middlewares=[_errors_as_json, _guard(host)])
+def make_app(view: View, host: str, token: Token | None = None) -> web.Application:
+    """host: the configured address; on loopback, requests by another name are refused. token: as for `gate`."""
+    app = web.Application(middlewares=[_errors_as_json, _guard(host), gate(token)])
     app.on_response_prepare.append(_add_headers)
     app.add_routes(
         [
@@ -78,8 +75,9 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
     except web.HTTPException as error:
         text = error.text if error.text and not error.text.startswith(f"{error.status}:") else error.reason
         answer = _json({"error": text}, error.status)
-        if "Allow" in error.headers:
-            answer.headers["Allow"] = error.headers["Allow"]
+        for name in ("Allow", "WWW-Authenticate"):
+            if name in error.headers:
+                answer.headers[name] = error.headers[name]
         return answer
     except Exception:
         log.exception("%s %s failed", request.method, request.path)
@@ -91,30 +89,16 @@ def _guard(host: str) -> Any:
     read this port as its own origin. The Host field gives it away, since it carries that name. An address others can
     reach is left open: probes and scrapers come by names this process cannot know."""
     own = host.lower()
-    closed = _loopback(own)
+    closed = loopback(own)
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         asked = request.headers.get("Host")  # a browser always sends one
-        if closed and asked is not None and not _loopback(name := _without_port(asked)) and name != own:
+        if closed and asked is not None and not loopback(name := name_of(asked)) and name != own:
             raise web.HTTPForbidden(text=f"this port listens on {host} and does not answer to the name '{name}'")
         return await handler(request)
 
     return guard
-
-
-def _loopback(name: str) -> bool:
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost"
-
-
-def _without_port(field: str) -> str:
-    field = field.strip().lower()
-    if field.startswith("["):
-        return field[1:].partition("]")[0]
-    return field.partition(":")[0].rstrip(".")
 
 
 async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:

@@ -24,6 +24,7 @@ from proxy.run.load import Loaded
 from proxy.run.ports import Sockets, show
 from proxy.run.reload import Reloader
 from proxy.run.supervisor import Supervisor
+from proxy.run.token import read_token
 from proxy.sources.base import Content, RuleSource
 from proxy.tasks import spawn
 
@@ -70,7 +71,9 @@ class Control:
         self._check = checker.update
         checker.update(loaded.rule_file)
         try:
-            runner = await serve(self._view(), self._settings.admin[0], admin_port)
+            token_file = self._settings.admin_token_file
+            token = (lambda: read_token(token_file)) if token_file else None
+            runner = await serve(self._view(), self._settings.admin[0], admin_port, token)
             log.info("admin port on %s", show((self._settings.admin[0], admin_port)))
             spawn(self._say_when_ready(), name="ready")
             following = [

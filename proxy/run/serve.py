@@ -19,6 +19,7 @@ from proxy.run.birth import Birth, give_birth
 from proxy.run.certificates import certificate_files
 from proxy.run.descriptors import raise_file_limit
 from proxy.run.ports import Sockets, bind_one, reserve
+from proxy.run.token import read_token
 from proxy.settings import Settings
 from proxy.sources.base import SourceError
 from proxy.sources.file import FileSource
@@ -37,6 +38,8 @@ def serve(settings: Settings) -> int:
     except SourceError as error:
         raise StartError(str(error)) from None
     check_access_log(settings.access_log)
+    if settings.admin_token_file:
+        read_token(settings.admin_token_file)
     certificates = certificate_files(settings)
     if certificates is not None:
         certificates.read()
