@@ -184,6 +184,39 @@ def _pair(text: str, separator: str, option: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
+# --- import --------------------------------------------------------------------------------------------------------
+
+
+def _import_arguments(parser: Parser) -> None:
+    parser.add_argument("manifests", metavar="FILE", help="Kubernetes manifests, YAML or JSON; - is standard input")
+    help = "where a Service is, if not at its name in the cluster; NAME may be NAMESPACE/NAME, and end in :PORT"
+    parser.add_argument("--service", metavar="NAME=URL", action="append", default=[], help=f"{help}; repeatable")
+
+
+def _import(given: argparse.Namespace) -> int:
+    from proxy.imports.registry import import_text
+    from proxy.rules.units import endpoint_url
+    from proxy.sources.base import Content
+
+    try:
+        pairs = [_pair(text, "=", "--service") for text in given.service]
+        urls = {name: endpoint_url(url) for name, url in pairs}
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    stdin = given.manifests == "-"
+    content = Content("standard input", sys.stdin.buffer.read()) if stdin else _content(given.manifests)
+    imported = import_text(content.text(), content.name, urls)
+    if imported is None:
+        raise StartError(f"{content.name} holds no Kubernetes objects, like Ingress")
+    print(imported.text, end="")
+    for note in imported.notes:
+        print(note, file=sys.stderr)
+    if imported.notes:
+        said = f"{_counted(len(imported.notes), 'thing')} could not be kept, or not as it was"
+        print(f"grayhound import: {said}", file=sys.stderr)
+    return 0
+
+
 # --- schema --------------------------------------------------------------------------------------------------------
 
 
@@ -215,5 +248,6 @@ COMMANDS: Final = {
     "demo": Command("See it work: two sample services and the proxy before them.", _no_arguments, _demo),
     "check": Command("Print every fault and warning of a rule file, and run its tests.", _rules_argument, _check),
     "explain": Command("Say which version a request would get, and why.", _explain_arguments, _explain),
+    "import": Command("Print a rule file made of Kubernetes manifests (Ingress).", _import_arguments, _import),
     "schema": Command("Print the JSON Schema of the rule file, for editors.", _no_arguments, _schema),
 }

@@ -86,8 +86,20 @@ class _Frame:
 
 def tree(text: str) -> Node:
     """The one document in a text. Raises TreeError."""
+    roots = _read(text, documents_max=1)
+    if not roots:
+        raise TreeError([(1, 1, (), "the file is empty; it needs `services:` and `routes:`")])
+    return roots[0]
+
+
+def trees(text: str) -> list[Node]:
+    """Every document in a text. Raises TreeError."""
+    return _read(text, NODES_MAX)
+
+
+def _read(text: str, documents_max: int) -> list[Node]:
     _check_text(text)
-    builder = _Builder()
+    builder = _Builder(documents_max)
     try:
         for event in yaml.parse(text, Loader=_LOADER):
             builder.take(event)
@@ -97,9 +109,7 @@ def tree(text: str) -> Node:
         raise TreeError([(1, 1, (), f"not YAML: {error.reason}")]) from None
     if builder.faults:
         raise TreeError(builder.faults)
-    if builder.root is None:
-        raise TreeError([(1, 1, (), "the file is empty; it needs `services:` and `routes:`")])
-    return builder.root
+    return builder.roots
 
 
 def locate(node: Node, path: Path) -> tuple[Node, Path]:
@@ -122,12 +132,13 @@ def path_text(path: Path) -> str:
 class _Builder:
     """Takes the parser's events one by one."""
 
-    def __init__(self) -> None:
-        self.root: Node | None = None
+    def __init__(self, documents_max: int) -> None:
+        self.roots: list[Node] = []
         self.faults: list[tuple[int, int, Path, str]] = []
         self._frames: list[_Frame] = []
         self._anchors: dict[str, Node] = {}
         self._documents = 0
+        self._documents_max = documents_max
 
     def take(self, event: Any) -> None:
         take = self._TAKERS.get(type(event))
@@ -136,7 +147,8 @@ class _Builder:
 
     def _document(self, event: Any, line: int, column: int) -> None:
         self._documents += 1
-        if self._documents > 1:
+        self._anchors.clear()  # an anchor is known in its own document alone
+        if self._documents > self._documents_max:
             raise TreeError([(line, column, (), "a second document begins here; a rule file is one document")])
 
     def _scalar(self, event: Any, line: int, column: int) -> None:
@@ -179,7 +191,7 @@ class _Builder:
 
     def _attach(self, node: Node) -> None:
         if not self._frames:
-            self.root = node
+            self.roots.append(node)
             return
         frame = self._frames[-1]
         frame.node.size += node.size

@@ -1,5 +1,5 @@
-"""From a source's content to rules that may go live: parsed, the files they name read, and tried against the file's own
-tests."""
+"""From a source's content to rules that may go live: imported if they are Kubernetes manifests, parsed, the files they
+name read, and tried against the file's own tests."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from proxy.errors import Fault, RuleError
 from proxy.http.h1 import read_request_head
+from proxy.imports.registry import import_text
 from proxy.rules.compile import compile_table
 from proxy.rules.model import RuleFile
 from proxy.rules.nodes import Path, locate, path_text, tree
@@ -40,6 +41,14 @@ def load(content: Content) -> Loaded:
 
 
 def _load(content: Content) -> Loaded:
+    imported = import_text(content.text(), content.name)
+    if imported is None:
+        return _load_rules(content)
+    loaded = _load_rules(Content(f"{content.name}, as imported", imported.text.encode()))
+    return replace(loaded, warnings=(*imported.notes, *loaded.warnings))
+
+
+def _load_rules(content: Content) -> Loaded:
     parsed = parse(content.text(), content.name)
     files = read_files(parsed.rule_file)
     rule_file = replace(parsed.rule_file, files={name: data for name, data in files.items() if isinstance(data, bytes)})
