@@ -221,8 +221,8 @@ class Exchange:
             self._set_deadline(lane.timeouts.idle)
 
     def response_upgraded(self, head: ResponseHead, rest: bytes) -> None:
-        lane, upstream = self._lane, self._upstream
-        assert lane is not None and upstream is not None
+        lane, endpoint, upstream = self._lane, self._endpoint, self._upstream
+        assert lane is not None and endpoint is not None and upstream is not None
         if not wanted_upgrade(self._head):
             upstream.reset()
             self.response_failed(upstream_error("protocol", "the upstream changed to another protocol unasked"), True)
@@ -230,7 +230,7 @@ class Exchange:
         self._status = 101
         self._upstream = None
         client, early = self._client.detach()
-        tunnel = self._tunnel(self._state, self._client.peer, lane.counts, client, upstream.detach())
+        tunnel = self._tunnel(self._state, self._client.peer, lane.counts, endpoint, client, upstream.detach())
         self._finish()
         tunnel.begin(head, early, rest)
 

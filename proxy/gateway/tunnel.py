@@ -9,22 +9,28 @@ from proxy.gateway.state import State
 from proxy.http.headers import Peer, forward_response
 from proxy.http.message import ResponseHead
 from proxy.observe.counters import VersionCounts
+from proxy.upstream.endpoint import Endpoint
 
 
 class Tunnel:
     """Joins a connection of client `peer` and an endpoint's. Counted, and one of the state's tunnels, till both end."""
 
-    __slots__ = ("_counts", "_half_closed", "_open", "_peer", "_state", "client", "upstream")
+    __slots__ = ("_counts", "_endpoint", "_half_closed", "_open", "_peer", "_state", "client", "upstream")
 
-    def __init__(self, state: State, peer: Peer, counts: VersionCounts, client: Transport, upstream: Transport) -> None:
+    def __init__(
+        self, state: State, peer: Peer, counts: VersionCounts, endpoint: Endpoint, client: Transport,
+        upstream: Transport,
+    ) -> None:  # fmt: skip
         self._state = state
         self._peer = peer
         self._counts = counts
+        self._endpoint = endpoint
         self._open = 2
         self._half_closed = False
         self.client = _End(self, client, upstream)
         self.upstream = _End(self, upstream, client)
         counts.tunnels += 1
+        endpoint.in_flight += 1
         state.tunnels.add(self)
         state.door.enter(peer)  # it left as a request's connection just now
 
@@ -60,6 +66,8 @@ class Tunnel:
         self._open -= 1
         if not self._open:
             self._counts.tunnels -= 1
+            self._endpoint.in_flight -= 1
+            self._endpoint.pool.tunnel_ended()
             self._state.tunnels.discard(self)
             self._state.door.leave(self._peer)
 

@@ -319,7 +319,7 @@ class Limits:
     """What one endpoint is asked to bear, over all workers: each holds its part, rounded up."""
 
     connections: int = 1024
-    """Open connections at a time."""
+    """Open connections at a time, WebSockets included."""
     pending: int = 1024
     """Requests that wait for one of them; one more is answered 503."""
 

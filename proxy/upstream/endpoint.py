@@ -13,7 +13,7 @@ from proxy.upstream.tls import Security, client_context
 
 
 class Endpoint:
-    """url: as the rules name it. up: what active checks say. in_flight: requests it is serving for this worker.
+    """url: as the rules name it. up: what active checks say. in_flight: requests and tunnels it serves for this worker.
 
     available: whether new requests may be sent to it. weight: its part now; share: its part by the rules, which is more
     than `weight` while it is young: new or just back, within the slow_start seconds after it.

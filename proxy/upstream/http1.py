@@ -126,7 +126,6 @@ class Connection(asyncio.Protocol):
     def detach(self) -> Transport:
         assert self._transport is not None
         transport, self._transport, self._sink = self._transport, None, None
-        self._pool.dropped(self)
         return transport
 
     # --- the response ------------------------------------------------------------------------------------------

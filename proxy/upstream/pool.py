@@ -34,7 +34,7 @@ class Pool:
     Those to a name are spread over all its addresses as they are opened; one that takes no connection is passed over.
 
     tls, server_name: how connections are secured, and the name that the endpoint must prove if that is not the host.
-    open: connections that exist or are being opened; at most limits.connections.
+    open: connections that exist, tunnels too, or are being opened; at most limits.connections.
     """
 
     __slots__ = (
@@ -114,10 +114,14 @@ class Pool:
             self._idle.append(connection)
 
     def dropped(self, connection: Connection) -> None:
-        """A connection has ended, or has become a tunnel."""
-        self.open -= 1
+        """A connection has ended."""
         if connection in self._idle:
             self._idle.remove(connection)
+        self.tunnel_ended()
+
+    def tunnel_ended(self) -> None:
+        """A connection has ended that had become a tunnel, and was no longer ours but in the count."""
+        self.open -= 1
         self._connect_for_waiting()
 
     def sweep(self, now: float) -> None:

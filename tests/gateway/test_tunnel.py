@@ -8,9 +8,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.talk import Client, Stage, reset, stage, until, wire
+from proxy.rules.model import Limits
+from tests.talk import OK, Client, Stage, Upstream, reset, stage, until, wire
 
 ASK = wire("GET /chat HTTP/1.1", "Host: a", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: x")
+GET = wire("GET / HTTP/1.1", "Host: a")
 ACCEPT = wire("HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", "Upgrade: websocket")
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 BIG = 32 << 20
@@ -50,12 +52,14 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 async def test_bytes_pass_both_ways_from_the_first() -> None:
-    """What follows the heads at once belongs to the tunnel already; it is counted, and no longer in flight."""
+    """What follows the heads at once belongs to the tunnel already; it is counted, and no request
+    in flight any more, but the endpoint has it on its hands."""
     async with tunnel(echo, greeting=b"hello", early=b"early") as (the, client):
         assert await client.hear(5) == b"early"
         await client.say(b"GET / HTTP/1.1\r\n\r\n")
         assert await client.hear(18) == b"GET / HTTP/1.1\r\n\r\n"
-        assert (the.version().in_flight, the.version().tunnels, the.endpoints[0].pool.open) == (0, 1, 0)
+        assert (the.version().in_flight, the.version().tunnels) == (0, 1)
+        assert (the.endpoints[0].in_flight, the.endpoints[0].pool.open) == (1, 1)
         counts = the.gateway.counts()
         assert counts.add["requests_total"] == {("r", "s", "v1", "101", "GET"): 1}
         assert counts.gauge["tunnels_open"] == {("s", "v1"): 1}
@@ -142,6 +146,38 @@ async def test_slow_side_stops_the_other(slow: str) -> None:
         else:
             gate.set()
             assert await client.hear(6) == b"got it"
+
+
+async def test_a_tunnel_holds_a_connection_of_its_endpoint() -> None:
+    """It counts for limits.connections until both sides have ended; then who waits for a connection has one."""
+    async with (
+        stage(ACCEPT, limits=Limits(connections=1, pending=1)) as the,
+        the.client() as chatting,
+        the.client() as waiting,
+        the.client() as turned_away,
+    ):
+        await chatting.say(ASK)
+        assert await chatting.hear(len(ACCEPT)) == ACCEPT
+        await waiting.say(GET)
+        await until(lambda: the.endpoints[0].pool._waiting, "the second one waits")
+        await turned_away.say(GET)
+        assert await turned_away.hear(12) == b"HTTP/1.1 503"
+        await chatting.close()
+        assert await waiting.hear(len(OK)) == OK
+
+
+async def test_least_requests_heeds_tunnels() -> None:
+    """While one endpoint has a tunnel, requests that come one at a time go to the other."""
+    upstreams = Upstream(ACCEPT), Upstream(ACCEPT)
+    async with stage(*upstreams, balance="least_requests") as the, the.client() as chatting, the.client() as client:
+        await chatting.say(ASK)
+        assert await chatting.hear(len(ACCEPT)) == ACCEPT
+        (other,) = (upstream for upstream in upstreams if not upstream.heard)
+        other.script()
+        for _ in range(6):
+            await client.say(GET)
+            assert await client.hear(len(OK)) == OK
+        assert len(other.heard) == 6
 
 
 async def test_closing_gateway_cuts_tunnels() -> None:

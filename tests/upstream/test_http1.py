@@ -149,7 +149,7 @@ async def test_slow_upstream_blocks_the_request() -> None:
 
 
 async def test_upgrade_hands_the_bare_connection_over() -> None:
-    """It is the pool's no more, and what came through it already goes along."""
+    """It is the pool's no more, though it counts there till it ends; what came through it already goes along."""
     async with pool_of(Upstream(wire("HTTP/1.1 101 x", "Connection: Upgrade", "Upgrade: x") + b"hi")) as pool:
         ear = Ear()
         assert pool.ask(ear, 5)
@@ -158,5 +158,7 @@ async def test_upgrade_hands_the_bare_connection_over() -> None:
         assert await ear.hears("upgraded") == ("upgraded", 101, b"hi")
         assert ear.connection is not None
         transport = ear.connection.detach()
-        assert pool.open == 0
+        assert pool.open == 1
         transport.abort()
+        pool.tunnel_ended()
+        assert pool.open == 0
