@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 from asyncio import Transport
 from typing import Final, cast
 
 from proxy.clock import NEVER
 from proxy.downstream import limits
+from proxy.downstream.farewell import reset
 from proxy.downstream.limits import FIELD_BYTES_MIN, FIELDS_MAX, HEAD_BYTES_MAX, TARGET_BYTES_MAX
 from proxy.downstream.pace import unread
 from proxy.downstream.stream import Exchange, Home
@@ -19,9 +18,7 @@ from proxy.http.h1 import RequestReader, answer
 from proxy.http.headers import forward_response, wants_close
 from proxy.http.message import RequestHead, ResponseHead
 
-RESET_AT_CLOSE: Final = struct.pack("ii", 1, 0)
-"""SO_LINGER on, with no time: closing sends RST."""
-
+_NO_HEAD: Final = RequestHead(b"", b"", 1, b"", b"", b"", {}, b"")
 
 _READING_HEAD, _READING_LENGTH, _READING_CHUNKS, _ANSWERING, _LINGERING = range(5)
 
@@ -34,12 +31,14 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_blocked", "_buffer", "_chunks", "_close", "_encode", "_home", "_in_loop", "_last", "_left", "_minor",
-        "_paused", "_reader", "_state", "_transport", "_turns", "_unread", "deadline", "exchange", "peer", "resting",
+        "_blocked", "_buffer", "_chunks", "_close", "_encode", "_gateway", "_home", "_in_loop", "_last", "_left",
+        "_lines", "_minor", "_paused", "_reader", "_state", "_transport", "_turns", "_unread", "deadline", "exchange",
+        "peer", "resting",
     )  # fmt: skip
 
     def __init__(self, home: Home) -> None:
         self._home = home
+        self._gateway = home.gateway
         self._transport: Transport | None = None
         self._state = _READING_HEAD
         self._buffer = b""
@@ -49,8 +48,9 @@ class Connection(asyncio.Protocol):
         self._close = False
         self._encode = False
         self._in_loop = False
-        self._last: RequestHead | None = None  # the last plain head, and its reader
-        self._reader: RequestReader | None = None
+        self._reader: RequestReader | None = None  # who read the last plain head; that, and its lines but one
+        self._last = _NO_HEAD
+        self._lines = b""
         self._paused = False
         self._blocked = False  # the client does not keep up with what it is sent: no further request begins
         self.peer = home.nobody
@@ -65,6 +65,15 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         state = self._state
         if state == _READING_HEAD:
+            reader = self._gateway.reader
+            if self._reader is reader and not self._buffer and not self._blocked:
+                head = reader.read_next(data, self._lines, self._last)
+                if head is not None:
+                    self._minor = 1
+                    self._close = False
+                    self._state = _ANSWERING
+                    self._begin(head, b"", True)
+                    return
             self._read_heads(data)
         elif state == _ANSWERING:
             self._park(data)
@@ -86,47 +95,42 @@ class Connection(asyncio.Protocol):
     def _read_request(self, data: bytes) -> bytes:
         """Begin one exchange; what comes after its request in `data` is given back."""
         end = data.find(b"\r\n\r\n") + 4
-        size = len(data)
         if end < 4 or data[:2] == b"\r\n":
             return self._read_unusual(data)
-        gateway, peer = self._home.gateway, self.peer
-        body = rest = b""
+        reader, peer = self._gateway.reader, self.peer
+        body, rest = b"", data[end:]
         try:
             if end > FIELDS_MAX * FIELD_BYTES_MIN and (
                 end > HEAD_BYTES_MAX or data.count(b"\n", 0, end) > FIELDS_MAX + 2
             ):
                 raise _too_large(data[:end])
-            reader, last = gateway.reader, self._last
-            raw = data if end == size else data[:end]
-            if last is not None and self._reader is reader:
-                head = reader.read_next(raw, last)
-            else:
-                head = reader.read(raw)
+            head = reader.read(data[:end] if rest else data)
             if len(head.target) > TARGET_BYTES_MAX:
                 raise BadRequest("the request target is too long", 414)
             self._minor = head.minor
             if head.plain and not peer.trusted:
                 head.client, head.scheme = peer.address, peer.scheme
-                self._close = not head.minor
-                self._last, self._reader = head if head.minor else None, reader
+                self._close = False
                 self._state = _ANSWERING
-                if end < size:
-                    rest = data[end:]
+                self._reader, self._last, self._lines = reader, head, data[data.find(b"\r\n") : end]
             else:
                 peer.admit(head)
                 self._close = wants_close(head.fields, head.minor)
-                body, rest = self._first_body(request_length(head.fields, head.minor), data[end:])
+                body, rest = self._first_body(request_length(head.fields, head.minor), rest)
         except BadRequest as error:
             self._refuse(error, data)
             return b""
+        self._begin(head, body, self._state == _ANSWERING)
+        return rest
+
+    def _begin(self, head: RequestHead, body: bytes, done: bool) -> None:
         self._turns -= 1
         if not self._turns:
             self._close = True
         if self.resting:
             self._home.woke(self)
-        exchange = self.exchange = gateway.exchange(self, head)
-        exchange.start(body, self._state == _ANSWERING)
-        return rest
+        exchange = self.exchange = self._gateway.exchange(self, head)
+        exchange.start(body, done)
 
     def _read_unusual(self, data: bytes) -> bytes:
         """A head that has not come whole, or empty lines before one (passed over: RFC 9112 section 2.2)."""
@@ -200,7 +204,7 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, error: ProxyError, data: bytes, extra: bytes = b"") -> None:
         """Answer what cannot be an exchange, and end the connection: where the next request begins is unknown."""
-        self._home.gateway.refused(error, self.peer, data)
+        self._gateway.refused(error, self.peer, data)
         self._state = _LINGERING
         self.answer(error, extra)
         self._end_connection(request_read=False)
@@ -219,11 +223,12 @@ class Connection(asyncio.Protocol):
         if not self._minor or length == UNTIL_CLOSE:
             as_sent = False  # no Transfer-Encoding to HTTP/1.0, not even of a HEAD (RFC 9112 section 6.1)
             added += self._own_framing(length)
-        if self._state != _ANSWERING or self._home.gateway.draining:
+        if self._state != _ANSWERING or self._gateway.draining:
             self._close = True
         if self._close:
             added += b"Connection: close\r\n"
-        data = forward_response(head, added, chunked=as_sent)
+        plain = head.length >= 0 and not added  # PERF: most responses; this says the same as the call
+        data = head.raw if plain else forward_response(head, added, chunked=as_sent)
         if self._encode:
             transport.write(data)
             self.send_body(body, done)
@@ -253,7 +258,7 @@ class Connection(asyncio.Protocol):
     def answer(self, error: ProxyError, extra: bytes = b"", *, head_only: bool = False) -> None:
         if self._transport is None:
             return
-        if self._state != _ANSWERING or self._home.gateway.draining:
+        if self._state != _ANSWERING or self._gateway.draining:
             self._close = True
         keep = not self._close
         if keep and not self._minor:
@@ -267,16 +272,11 @@ class Connection(asyncio.Protocol):
         if self._minor:
             self._end_connection(request_read=True)  # what has come is delivered; its framing shows the rest is missing
         else:
-            # The end of the connection is the end of the body, so only a reset says that it is cut short.
-            sock = self._transport.get_extra_info("socket")
-            if sock is not None:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_CLOSE)
-            self._transport.abort()
+            reset(self._transport)  # its end is the end of the body, so only a reset says that it is cut short
 
     def exchange_ended(self) -> None:
         self.exchange = None
         self._encode = False
-        self._chunks = None
         if self._close:
             # Who was not told before may have sent the next request already.
             self._end_connection(request_read=self._state == _ANSWERING and self._turns > 0)
@@ -285,7 +285,8 @@ class Connection(asyncio.Protocol):
         self.deadline = self._home.clock.now + self._home.idle_s
         if self._paused:
             self.resume()
-        self._read_parked()
+        if self._buffer:
+            self._read_parked()
 
     def _read_parked(self) -> None:
         if self._buffer and not self._in_loop and not self._blocked:
@@ -327,7 +328,7 @@ class Connection(asyncio.Protocol):
     def rest(self) -> None:
         """Keep only what an idle connection needs."""
         self.resting = True
-        self._last = self._reader = None
+        self._reader, self._last, self._lines = None, _NO_HEAD, b""
 
     def detach(self) -> tuple[Transport, bytes]:
         transport, self._transport = self._transport, None

@@ -23,7 +23,6 @@ from proxy.gateway.state import State
 from proxy.gateway.tunnel import Tunnel
 from proxy.http.headers import wanted_upgrade
 from proxy.http.message import RequestHead, ResponseHead
-from proxy.rules.decision import Decision
 from proxy.upstream.endpoint import Endpoint
 from proxy.upstream.http1 import upstream_error
 from proxy.upstream.stream import UpstreamStream
@@ -38,9 +37,9 @@ class Exchange:
     """
 
     __slots__ = (
-        "_blocked", "_body", "_client", "_decision", "_end_by", "_endpoint", "_head", "_id", "_lane", "_phase",
-        "_replayable", "_request_done", "_stalled", "_started", "_state", "_status", "_tried_at", "_tries",
-        "_upstream", "deadline",
+        "_blocked", "_body", "_client", "_end_by", "_endpoint", "_head", "_id", "_lane", "_phase", "_replayable",
+        "_request_done", "_set_cookie", "_stalled", "_started", "_state", "_status", "_tried_at", "_tries", "_upstream",
+        "deadline",
     )  # fmt: skip
     _tunnel: ClassVar[Callable[..., Tunnel]] = Tunnel
 
@@ -51,8 +50,8 @@ class Exchange:
         self._id = state.request_id()  # one for all tries
         self._started = self._tried_at = monotonic()
         self._phase = _CONNECTING
-        self._decision: Decision | None = None
-        self._lane: Lane | None = None
+        self._lane = state.snapshot.nowhere
+        self._set_cookie = b""
         self._endpoint: Endpoint | None = None
         self._upstream: UpstreamStream | None = None
         self._tries: retry.Tries | None = None
@@ -68,30 +67,32 @@ class Exchange:
         self._body = body
         self._request_done = done
         snapshot = self._state.snapshot
-        decision = self._decision = snapshot.table.match(self._head)
+        decision = snapshot.table.match(self._head)
         if decision is None:
+            self._enter(snapshot.nowhere)
             self._answer(NO_ROUTE)
             return
         lane = snapshot.lanes[decision.number]
+        self._enter(lane)
+        if decision.set_cookie:
+            self._set_cookie = b"Set-Cookie: %b\r\n" % decision.set_cookie
         if lane.version is None:
-            self._lane = lane
             self._answer(ProxyError("proxy", "rule", decision.status, "this route answers so by its rules"))
             return
         if lane.timeouts.request:
             self._end_by = self._state.clock.now + lane.timeouts.request
-        self._enter(lane)
         if body:
             lane.counts.request_bytes += len(body)
         self._attempt(lane)
 
     def _enter(self, lane: Lane) -> None:
         self._lane = lane
-        lane.counts.begun += 1
-        lane.counts.dirty = True
+        counts = lane.counts
+        counts.begun += 1
+        counts.dirty = True
 
     def _change_lane(self, lane: Lane) -> None:
         """Another version instead, from here on."""
-        assert self._lane is not None
         self._lane.counts.ended += 1
         if self._tries is not None:
             self._tries.endpoints = []
@@ -130,26 +131,27 @@ class Exchange:
         return version.pick(key) if tries is None else tries.pick(version, key, lane.fallback is not None)
 
     def connected(self, stream: UpstreamStream) -> None:
-        assert self._lane is not None
         self._send(self._lane, stream)
 
     def _send(self, lane: Lane, stream: UpstreamStream) -> None:
         self._upstream = stream
         self._phase = _AWAITING
-        self._set_deadline(lane.timeouts.response if self._request_done else lane.timeouts.idle)
-        head, body = self._head, self._body
-        if len(body) > retry.REPLAYED_BYTES_MAX:
-            self._replayable = False
-            self._body = b""
-        upgrade = b"" if head.plain or body or not self._request_done else wanted_upgrade(head)
-        stream.send_request(self, head, self._client.peer, self._id, lane.tail, upgrade, body, self._request_done)
-        if not self._request_done and not self._stalled:
+        head, body, done, upgrade = self._head, self._body, self._request_done, b""
+        deadline = self._state.clock.now + (lane.response_s if done else lane.idle_s)
+        self.deadline = deadline if deadline < self._end_by else self._end_by
+        if not head.plain:
+            if len(body) > retry.REPLAYED_BYTES_MAX:
+                self._replayable = False
+                self._body = b""
+            if done and not body:
+                upgrade = wanted_upgrade(head)
+        stream.send_request(self, head, self._client.peer, self._id, lane.tail, upgrade, body, done)
+        if not done and not self._stalled:
             self._client.resume()
 
     def request_body(self, data: bytes, done: bool) -> None:
         self._request_done = done
         lane = self._lane
-        assert lane is not None
         lane.counts.request_bytes += len(data)
         if self._phase == _CONNECTING:
             self._body += data
@@ -184,8 +186,7 @@ class Exchange:
         self._client.send_interim(head)
 
     def response_head(self, head: ResponseHead, length: int, body: bytes, done: bool) -> None:
-        lane, decision = self._lane, self._decision
-        assert lane is not None and decision is not None
+        lane = self._lane
         status = head.status
         if done:
             self._upstream = None  # back in the pool, perhaps at work for another already
@@ -196,20 +197,18 @@ class Exchange:
             return
         self._status = status
         self._phase = _ANSWERING
-        added = b"Set-Cookie: %b\r\n" % decision.set_cookie if decision.set_cookie else b""
         if body:
             lane.counts.response_bytes += len(body)
         if done:
-            self._client.send_head(head, added, length, body, True)
+            self._client.send_head(head, self._set_cookie, length, body, True)
             self._finish()
         else:
             self._body = b""
             self._set_deadline(lane.timeouts.idle)
-            self._client.send_head(head, added, length, body, False)
+            self._client.send_head(head, self._set_cookie, length, body, False)
 
     def response_body(self, data: bytes, done: bool) -> None:
         lane = self._lane
-        assert lane is not None
         lane.counts.dirty = True
         lane.counts.response_bytes += len(data)
         if done:
@@ -222,7 +221,7 @@ class Exchange:
 
     def response_upgraded(self, head: ResponseHead, rest: bytes) -> None:
         lane, endpoint, upstream = self._lane, self._endpoint, self._upstream
-        assert lane is not None and endpoint is not None and upstream is not None
+        assert endpoint is not None and upstream is not None
         if not wanted_upgrade(self._head):
             upstream.reset()
             self.response_failed(upstream_error("protocol", "the upstream changed to another protocol unasked"), True)
@@ -255,7 +254,6 @@ class Exchange:
 
     def _failed(self, cause: str, error: ProxyError) -> None:
         """An attempt has failed before the response's head: try again, or tell the client."""
-        assert self._lane is not None
         self._count_error(error.flag)
         self._judge(self._lane, False)
         if not self._try_again(cause, 0):
@@ -278,7 +276,6 @@ class Exchange:
     def _try_again(self, cause: str, status: int) -> bool:
         """Begin another attempt, if the rules, the method and the budget allow one."""
         lane, endpoint, tries = self._lane, self._endpoint, self._failures()
-        assert lane is not None
         tries.cause = cause
         if not self._may_repeat(cause):
             return False
@@ -299,14 +296,13 @@ class Exchange:
         return True
 
     def _again(self) -> None:
-        assert self._lane is not None
         self._tried_at = monotonic()
         self._attempt(self._lane)
 
     def overdue(self, now: float) -> None:
         """The connection, the response's head or the next byte of a body did not come in time."""
         if self._phase == _ANSWERING:
-            idle_s = self._lane.timeouts.idle if self._lane is not None else 0
+            idle_s = self._lane.timeouts.idle
             if self._blocked and now < self._end_by and self._client.has_read(int(BYTES_PER_S_MIN * idle_s)):
                 self._set_deadline(idle_s)
                 return
@@ -346,15 +342,14 @@ class Exchange:
 
     def request_unblocked(self) -> None:
         self._stalled = False
-        if self._lane is not None and not self._request_done:
+        if not self._request_done:
             self._set_deadline(self._lane.timeouts.idle)
         self._client.resume()
 
     # --- the end -----------------------------------------------------------------------------------------------
 
     def _count_error(self, kind: str) -> None:
-        if self._lane is not None:
-            self._lane.counts.failed(kind)
+        self._lane.counts.failed(kind)
 
     def _leave_endpoint(self) -> None:
         if self._endpoint is not None:
@@ -363,7 +358,7 @@ class Exchange:
 
     def _drop_upstream(self, timeout: bool = False) -> None:
         """Give up what is under way to the endpoint. timeout: because the endpoint was too slow."""
-        if timeout and self._lane is not None and self._endpoint is not None:
+        if timeout and self._endpoint is not None:
             self._count_error("timeout")
             self._judge(self._lane, False)
         if self._upstream is not None:
@@ -376,9 +371,7 @@ class Exchange:
     def _answer(self, error: ProxyError) -> None:
         """The proxy's own answer."""
         self._status = error.status
-        extra = RETRY_AFTER if error.status == 503 else b""
-        if self._decision is not None and self._decision.set_cookie:
-            extra += b"Set-Cookie: %b\r\n" % self._decision.set_cookie
+        extra = self._set_cookie + RETRY_AFTER if error.status == 503 else self._set_cookie
         self._client.answer(error, extra, head_only=self._head.method == b"HEAD")
         self._finish()
 
@@ -386,15 +379,12 @@ class Exchange:
         if self._phase == _ENDED:
             return
         self._phase = _ENDED
-        endpoint, lane = self._endpoint, self._lane
-        if endpoint is not None:
-            endpoint.in_flight -= 1
+        if self._endpoint is not None:
+            self._endpoint.in_flight -= 1
             self._endpoint = None
         if self._tries is not None:
             self._tries.end()
-        if lane is None:
-            lane = self._state.snapshot.nowhere
-        else:
-            lane.counts.ended += 1
+        lane = self._lane
+        lane.counts.ended += 1
         lane.decided.finished(self._status, self._head.method, monotonic() - self._started)
         self._client.exchange_ended()

@@ -6,6 +6,8 @@ import asyncio
 import random
 import secrets
 import socket
+from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import Final
 
@@ -52,6 +54,9 @@ class Gateway:
         self._drained = asyncio.Event()
         self.draining = self._closed = False
         self.reader = self._state.snapshot.reader
+        self.exchange: Callable[[ClientStream, RequestHead], Exchange] = (
+            partial(Exchange, self._state) if access_log is None else partial(LoggedExchange, self._state, access_log)
+        )
 
     def apply(self, generation: int, rule_file: RuleFile) -> None:
         """Serve every request from now on by these rules, which have been checked."""
@@ -129,11 +134,6 @@ class Gateway:
             self._timer.cancel()
 
     # --- what connections and exchanges ask for ----------------------------------------------------------------
-
-    def exchange(self, client: ClientStream, head: RequestHead) -> Exchange:
-        if self._access_log is None:
-            return Exchange(self._state, client, head)
-        return LoggedExchange(self._state, client, head, self._access_log)
 
     def refused(self, error: ProxyError, peer: Peer, data: bytes) -> None:
         """Count a request that was refused before it could be routed; `data` is what came of it."""

@@ -15,7 +15,7 @@ from proxy.gateway.exchange import Exchange
 from proxy.gateway.state import State
 from proxy.gateway.tunnel import Tunnel
 from proxy.http.message import RequestHead, ResponseHead
-from proxy.observe.access_log import NOWHERE, AccessLog
+from proxy.observe.access_log import AccessLog
 from proxy.observe.counters import Labels
 
 What = tuple[str, bytes, bytes, int, bytes, int, Labels, str, int, float, bytes, bytes, bytes, int]
@@ -31,7 +31,7 @@ class LoggedExchange(Exchange):
         "_upstream_s",
     )  # fmt: skip
 
-    def __init__(self, state: State, client: ClientStream, head: RequestHead, log: AccessLog) -> None:
+    def __init__(self, state: State, log: AccessLog, client: ClientStream, head: RequestHead) -> None:
         super().__init__(state, client, head)
         self._log = log
         self._flag = ""
@@ -123,7 +123,7 @@ class LoggedExchange(Exchange):
         traces = fields.get(b"traceparent", _NO_FIELD)
         return (
             head.client, head.method, head.target, head.minor, head.host, self._status,
-            lane.decided.labels if lane is not None else NOWHERE,
+            lane.decided.labels,
             endpoint.url if endpoint is not None else self._left_url,
             self._left_tries + 1 if endpoint is not None else self._left_tries,
             self._upstream_s, fields[b"x-request-id"][-1] if b"x-request-id" in fields else self._id,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from proxy.clock import NEVER
 from proxy.http.h1 import RequestReader
 from proxy.observe.counters import Counters, DecisionCounts, VersionCounts
 from proxy.rules.compile import compile_table
@@ -25,17 +26,20 @@ class Lane:
     version: None where the proxy itself answers. pick: an endpoint of it, for a request that was not tried before and
     unless picks_by_request. judges: endpoints are judged by their answers. fallback: the lane to take when the
     version has no available endpoint. rescue: the one an idempotent request takes once after it failed here.
-    tail: the end of each request's head, the same for all of a lane.
+    response_s, idle_s: of the time-outs, NEVER where there is none. tail: the end of each request's head, the same for
+    all of a lane.
     """
 
     __slots__ = (
         "counts",
         "decided",
         "fallback",
+        "idle_s",
         "judges",
         "pick",
         "picks_by_request",
         "rescue",
+        "response_s",
         "retry",
         "tail",
         "timeouts",
@@ -47,6 +51,7 @@ class Lane:
     ) -> None:
         self.version = version
         self.timeouts = timeouts
+        self.response_s, self.idle_s = timeouts.response or NEVER, timeouts.idle or NEVER
         self.retry = retry
         self.decided = decided
         self.counts = counts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from itertools import count
 from typing import Protocol
 
@@ -25,7 +26,7 @@ class OpenTunnel(Protocol):
 class State:
     """snapshot: the rules in use; replaced as a whole by a reload."""
 
-    __slots__ = ("_request_numbers", "_request_prefix", "clock", "counters", "door", "snapshot", "tunnels")
+    __slots__ = ("clock", "counters", "door", "request_id", "snapshot", "tunnels")
 
     def __init__(self, clock: Clock, counters: Counters, snapshot: Snapshot, door: Door) -> None:
         self.clock = clock
@@ -33,9 +34,6 @@ class State:
         self.snapshot = snapshot
         self.door = door
         self.tunnels: set[OpenTunnel] = set()
-        self._request_prefix = os.urandom(8).hex().encode()
-        self._request_numbers = count(int.from_bytes(os.urandom(3), "big"))
-
-    def request_id(self) -> bytes:
+        prefix, first = os.urandom(8).hex().encode(), int.from_bytes(os.urandom(3), "big")
+        self.request_id: Callable[[], bytes] = map((prefix + b"%08x").__mod__, count(first)).__next__
         """Unique, 24 hexadecimal digits: random for each worker, then counted."""
-        return b"%b%08x" % (self._request_prefix, next(self._request_numbers))

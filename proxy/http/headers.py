@@ -173,7 +173,7 @@ def forward_request(
     """
     fields = head.fields
     raw = head.raw
-    if head.plain and head.minor and head.host and not peer.trusted and head.target[:1] == b"/":
+    if head.plain and not peer.trusted:
         # PERF: most requests; one join takes 0.4 of the steps below, which come to the same.
         return b"".join((
             raw[:-2], peer.written, b"X-Forwarded-Host: ", fields[b"host"][0],

@@ -7,7 +7,7 @@ everything else passes through unread.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -31,8 +31,8 @@ class RequestHead:
     (unreserved characters decoded, dot segments resolved: proxy/http/paths.py). query: after the `?`, as sent.
     minor: 0 or 1, of HTTP/1.x. fields: only the names that the reader was asked for. raw: all bytes of the head,
     with the empty line. cut: names of fields that must not pass on. client: the client's address, without trusted
-    proxies; scheme: b"http" or b"https", as the client came. plain: no field speaks of the connection, of a body, or
-    in a proxy's name, so that the head passes on as it is.
+    proxies; scheme: b"http" or b"https", as the client came. plain: HTTP/1.1, a Host, a target that begins
+    with `/`, and no field speaks of the connection, of a body, or in a proxy's name: the head passes on as it is.
     """
 
     __slots__ = (
@@ -76,7 +76,7 @@ class RequestHead:
         self.client = client
         self.scheme = scheme
         self.plain = plain
-        self.cut: list[bytes] = []
+        self.cut: Sequence[bytes] = ()
         self._arguments: Fields | None = None
 
     def cookie(self, name: bytes) -> bytes | None:

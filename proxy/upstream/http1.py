@@ -20,6 +20,8 @@ INTERIM_HEADS_MAX: Final = 16
 WRITE_HIGH_BYTES: Final = 256 * 1024
 """Request bytes waiting for an endpoint until the client is stopped: one read of the event loop."""
 
+_NO_HEAD: Final = ResponseHead(0, 1, {}, b"no head begins so")
+
 _IDLE, _HEAD, _LENGTH, _CHUNKS, _CLOSE = range(5)
 
 
@@ -48,6 +50,7 @@ class Connection(asyncio.Protocol):
         "_chunks",
         "_interim_heads",
         "_keep",
+        "_last",
         "_left",
         "_method",
         "_paused",
@@ -68,6 +71,7 @@ class Connection(asyncio.Protocol):
         self._sink: ResponseSink | None = None
         self._reading = _IDLE
         self._buffer = b""
+        self._last = _NO_HEAD  # the last plain one
         self._left = 0
         self._chunks: ChunkedBody | None = None
         self._method = b""
@@ -149,15 +153,21 @@ class Connection(asyncio.Protocol):
             self._fail(error)
 
     def _read_head(self, sink: ResponseSink, data: bytes) -> None:
-        end = data.find(b"\r\n\r\n") + 4
-        if end < 4:
-            if len(data) > RESPONSE_HEAD_BYTES_MAX:
-                raise BadResponse("the response's head is too large")
-            self._buffer = data
-            return
+        head = self._last
+        if data.startswith(head.raw):
+            rest = data[len(head.raw) :]  # PERF: what means the same as the last one, to the byte, is not read again
+        else:
+            end = data.find(b"\r\n\r\n") + 4
+            if end < 4:
+                if len(data) > RESPONSE_HEAD_BYTES_MAX:
+                    raise BadResponse("the response's head is too large")
+                self._buffer = data
+                return
+            rest = data[end:]
+            head = read_response_head(data[:end] if rest else data)
+            if head.length >= 0:
+                self._last = head
         self._buffer = b""
-        head = read_response_head(data[:end] if end < len(data) else data)
-        rest = data[end:]
         length = head.length
         if length < 0 or self._method == b"HEAD":
             if head.status < 200:
