@@ -1,32 +1,49 @@
 """What RFC 9110 and 9112 ask of a proxy, case by case: what was sent, what each side saw, and where it is written.
 
 Refused: nothing of it reaches an upstream, and the connection ends. Passed: a request and its response, both whole.
+What other proxies do with the same cases: `python -m benchmarks.conformance`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from tests.talk import OK, Answer, forwarded, wire
 
+MUST: Final = "must"
+"""A proxy does as the case says, or lets only something sound of it pass (RFC 9110 section 2.2)."""
+REFUSE: Final = "must refuse"
+"""The RFC leaves no choice but to refuse."""
+OURS: Final = "may"
+"""The RFC leaves it to the proxy."""
+
 
 @dataclass(frozen=True)
 class Refused:
-    """name; section of the RFC; what the client says; the status it hears. body: the head itself may pass."""
+    """name; section of the RFC; what the client says; the status it hears. body: the head itself may pass.
+
+    demand: how much of it the RFC demands of every proxy: MUST, REFUSE or OURS.
+    """
 
     name: str
     section: str
     says: bytes
     status: int = 400
     body: bool = False
+    demand: str = MUST
+
+
+Demanded: Final = partial(Refused, demand=REFUSE)
+Chosen: Final = partial(Refused, demand=OURS)
 
 
 @dataclass(frozen=True)
 class Passed:
     """name; section; what the client says; what the upstream hears, masked, and answers; what the client hears.
 
-    ends: the proxy ends the connection after it. trusted: the client is a trusted proxy.
+    ends: the proxy ends the connection after it. trusted: the client is a trusted proxy. demand: as in Refused.
     """
 
     name: str
@@ -37,6 +54,10 @@ class Passed:
     heard: bytes = OK
     ends: bool = False
     trusted: bool = False
+    demand: str = MUST
+
+
+Offered: Final = partial(Passed, demand=OURS)
 
 
 def get(*fields: str, line: str = "GET / HTTP/1.1", host: str = "a") -> bytes:
@@ -75,9 +96,9 @@ REFUSED: Final = (
     Refused("HTTP/2.0", "9110 2.5", b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505),
     Refused("HTTP/3.0", "9110 2.5", b"GET / HTTP/3.0\r\nHost: a\r\n\r\n", 505),
     Refused("the preface of HTTP/2", "9113 3.4", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
-    Refused("unknown method", "9110 9.1", get(line="BREW / HTTP/1.1"), 501),
-    Refused("method in lower case", "9110 9.1", get(line="get / HTTP/1.1"), 501),
-    Refused("CONNECT", "9110 9.3.6", wire("CONNECT a:443 HTTP/1.1", "Host: a:443"), 501),
+    Chosen("unknown method", "9110 9.1", get(line="BREW / HTTP/1.1"), 501),
+    Chosen("method in lower case", "9110 9.1", get(line="get / HTTP/1.1"), 501),
+    Chosen("CONNECT", "9110 9.3.6", wire("CONNECT a:443 HTTP/1.1", "Host: a:443"), 501),
     Refused("another protocol", "9112 2.3", b"DESCRIBE / RTSP/1.0\r\nHost: a\r\n\r\n"),
     Refused("a TLS hello's noise before a head", "9112 3", b"\x16\x03\x01\x02\x00\x01\r\n\r\n"),
     # --- the target
@@ -91,94 +112,94 @@ REFUSED: Final = (
     Refused("no host in absolute-form", "9110 4.2.1", target("http:///a")),
     Refused("port without host in absolute-form", "9110 4.2.1", target("http://:80/a")),
     Refused("user information", "9110 4.2.4", target("http://u:p@a/")),
-    Refused("above the root", "3986 5.2.4", target("/../a")),
-    Refused("above the root, encoded", "3986 5.2.4", target("/a/%2e%2E/../b")),
-    Refused("above the root at the end", "3986 5.2.4", target("/..")),
-    Refused("above the root in absolute-form", "3986 5.2.4", target("http://a/../b")),
+    Chosen("above the root", "3986 5.2.4", target("/../a")),
+    Chosen("above the root, encoded", "3986 5.2.4", target("/a/%2e%2E/../b")),
+    Chosen("above the root at the end", "3986 5.2.4", target("/..")),
+    Chosen("above the root in absolute-form", "3986 5.2.4", target("http://a/../b")),
     Refused("broken escape", "3986 2.1", target("/%zz")),
     Refused("half an escape", "3986 2.1", target("/a%2")),
-    Refused("encoded NUL", "3986 7.3", target("/a%00")),
+    Chosen("encoded NUL", "3986 7.3", target("/a%00")),
     Refused("NUL in the target", "9112 3.2", target("/a\x00b")),
     Refused("DEL in the target", "9112 3.2", target("/a\x7fb")),
-    Refused("target too long", "9112 3", target("/" + "a" * 16 * 1024), 414),
-    Refused("target longer than a head", "9112 3", target("/" + "a" * 70_000), 414),
+    Chosen("target too long", "9112 3", target("/" + "a" * 16 * 1024), 414),
+    Chosen("target longer than a head", "9112 3", target("/" + "a" * 70_000), 414),
     # --- Host
-    Refused("no Host", "9112 3.2", wire("GET / HTTP/1.1")),
-    Refused("no Host with absolute-form", "9112 3.2", wire("GET http://a/ HTTP/1.1")),
-    Refused("two Hosts", "9112 3.2", wire("GET / HTTP/1.1", "Host: a", "Host: b")),
-    Refused("the same Host twice", "9112 3.2", wire("GET / HTTP/1.1", "Host: a", "host: a")),
-    Refused("two Hosts in HTTP/1.0", "9112 3.2", wire("GET / HTTP/1.0", "Host: a", "Host: b")),
-    Refused("two Hosts with absolute-form", "9112 3.2", wire("GET http://a/ HTTP/1.1", "Host: a", "Host: a")),
-    Refused("bad Host with absolute-form", "9112 3.2", wire("GET http://a/ HTTP/1.1", "Host: a/b")),
-    Refused("a path in Host", "9112 3.2", get(host="a/b")),
-    Refused("a space in Host", "9112 3.2", get(host="a b")),
-    Refused("a list in Host", "9112 3.2", get(host="a, b")),
-    Refused("user information in Host", "9110 7.2", get(host="u@a")),
-    Refused("a port of letters", "9110 7.2", get(host="a:b")),
-    Refused("a port without host", "9110 4.2.1", get(host=":80")),
-    Refused("a bracket left open", "9110 7.2", get(host="[::1")),
+    Demanded("no Host", "9112 3.2", wire("GET / HTTP/1.1")),
+    Demanded("no Host with absolute-form", "9112 3.2", wire("GET http://a/ HTTP/1.1")),
+    Demanded("two Hosts", "9112 3.2", wire("GET / HTTP/1.1", "Host: a", "Host: b")),
+    Demanded("the same Host twice", "9112 3.2", wire("GET / HTTP/1.1", "Host: a", "host: a")),
+    Demanded("two Hosts in HTTP/1.0", "9112 3.2", wire("GET / HTTP/1.0", "Host: a", "Host: b")),
+    Demanded("two Hosts with absolute-form", "9112 3.2", wire("GET http://a/ HTTP/1.1", "Host: a", "Host: a")),
+    Demanded("bad Host with absolute-form", "9112 3.2", wire("GET http://a/ HTTP/1.1", "Host: a/b")),
+    Demanded("a path in Host", "9112 3.2", get(host="a/b")),
+    Demanded("a space in Host", "9112 3.2", get(host="a b")),
+    Demanded("a list in Host", "9112 3.2", get(host="a, b")),
+    Demanded("user information in Host", "9110 7.2", get(host="u@a")),
+    Demanded("a port of letters", "9110 7.2", get(host="a:b")),
+    Chosen("a port without host", "9110 4.2.1", get(host=":80")),
+    Demanded("a bracket left open", "9110 7.2", get(host="[::1")),
     # --- how the body is framed
     Refused("two lengths", "9112 6.3", post("Content-Length: 2", "Content-Length: 2", body=b"ab")),
-    Refused("two different lengths", "9112 6.3", post("Content-Length: 2", "Content-Length: 3", body=b"abc")),
+    Demanded("two different lengths", "9112 6.3", post("Content-Length: 2", "Content-Length: 3", body=b"abc")),
     Refused("a list of lengths", "9112 6.3", post("Content-Length: 2, 2", body=b"ab")),
-    Refused("a length with plus", "9110 8.6", post("Content-Length: +2", body=b"ab")),
-    Refused("a negative length", "9110 8.6", post("Content-Length: -2", body=b"ab")),
-    Refused("a space in the length", "9110 8.6", post("Content-Length: 1 2", body=b"ab")),
-    Refused("an empty length", "9110 8.6", post("Content-Length:", body=b"ab")),
-    Refused("a hexadecimal length", "9110 8.6", post("Content-Length: 0x2", body=b"ab")),
-    Refused("a length with a fraction", "9110 8.6", post("Content-Length: 2.0", body=b"ab")),
-    Refused("a huge length", "9110 8.6", post("Content-Length: " + "9" * 19, body=b"ab")),
+    Demanded("a length with plus", "9110 8.6", post("Content-Length: +2", body=b"ab")),
+    Demanded("a negative length", "9110 8.6", post("Content-Length: -2", body=b"ab")),
+    Demanded("a space in the length", "9110 8.6", post("Content-Length: 1 2", body=b"ab")),
+    Demanded("an empty length", "9110 8.6", post("Content-Length:", body=b"ab")),
+    Demanded("a hexadecimal length", "9110 8.6", post("Content-Length: 0x2", body=b"ab")),
+    Demanded("a length with a fraction", "9110 8.6", post("Content-Length: 2.0", body=b"ab")),
+    Chosen("a huge length", "9110 8.6", post("Content-Length: " + "9" * 19, body=b"ab")),
     Refused("a length beyond 64 bits", "9110 8.6", post("Content-Length: 18446744073709551618", body=b"ab")),
     Refused("both", "9112 6.3", post("Content-Length: 3", "Transfer-Encoding: chunked", body=b"0\r\n\r\n")),
     Refused("both, the other way round", "9112 6.3",
             post("Transfer-Encoding: chunked", "Content-Length: 5", body=b"0\r\n\r\n")),
-    Refused("gzip", "9112 6.1", post("Transfer-Encoding: gzip", body=b"0\r\n\r\n")),
-    Refused("gzip before chunked", "9112 7", post("Transfer-Encoding: gzip, chunked", body=b"0\r\n\r\n")),
-    Refused("chunked not last", "9112 6.3", post("Transfer-Encoding: chunked, gzip", body=b"0\r\n\r\n")),
+    Demanded("gzip", "9112 6.1", post("Transfer-Encoding: gzip", body=b"0\r\n\r\n")),
+    Chosen("gzip before chunked", "9112 7", post("Transfer-Encoding: gzip, chunked", body=b"0\r\n\r\n")),
+    Demanded("chunked not last", "9112 6.3", post("Transfer-Encoding: chunked, gzip", body=b"0\r\n\r\n")),
     Refused("chunked twice", "9112 6.1", post("Transfer-Encoding: chunked, chunked", body=b"0\r\n\r\n")),
     Refused("chunked in two fields", "9112 6.1",
             post("Transfer-Encoding: chunked", "Transfer-Encoding: chunked", body=b"0\r\n\r\n")),
     Refused("chunked and identity in two fields", "9112 6.1",
             post("Transfer-Encoding: identity", "Transfer-Encoding: chunked", body=b"0\r\n\r\n")),
-    Refused("identity", "9112 7", post("Transfer-Encoding: identity", body=b"0\r\n\r\n")),
-    Refused("xchunked", "9112 6.1", post("Transfer-Encoding: xchunked", body=b"0\r\n\r\n")),
-    Refused("chunked in quotes", "9112 6.1", post('Transfer-Encoding: "chunked"', body=b"0\r\n\r\n")),
+    Demanded("identity", "9112 7", post("Transfer-Encoding: identity", body=b"0\r\n\r\n")),
+    Demanded("xchunked", "9112 6.1", post("Transfer-Encoding: xchunked", body=b"0\r\n\r\n")),
+    Demanded("chunked in quotes", "9112 6.1", post('Transfer-Encoding: "chunked"', body=b"0\r\n\r\n")),
     Refused("chunked with a parameter", "9112 7.1", post("Transfer-Encoding: chunked;a=b", body=b"0\r\n\r\n")),
     Refused("vertical tab before chunked", "9112 6.1", post("Transfer-Encoding: \x0bchunked", body=b"0\r\n\r\n")),
     Refused("an empty coding", "9112 6.1", post("Transfer-Encoding:", body=b"0\r\n\r\n")),
-    Refused("a space before the colon of Transfer-Encoding", "9112 5.1",
+    Demanded("a space before the colon of Transfer-Encoding", "9112 5.1",
             post("Transfer-Encoding : chunked", body=b"0\r\n\r\n")),
     Refused("chunked in HTTP/1.0", "9112 6.1",
             wire("POST / HTTP/1.0", "Host: a", "Transfer-Encoding: chunked", body=b"0\r\n\r\n")),
     # --- chunks
-    Refused("a chunk size that is no number", "9112 7.1", chunked(b"g\r\n"), body=True),
-    Refused("an empty chunk size", "9112 7.1", chunked(b"\r\n\r\n"), body=True),
-    Refused("a negative chunk size", "9112 7.1", chunked(b"-1\r\n"), body=True),
-    Refused("a chunk size with plus", "9112 7.1", chunked(b"+1\r\na\r\n0\r\n\r\n"), body=True),
-    Refused("a chunk size with 0x", "9112 7.1", chunked(b"0x1\r\na\r\n0\r\n\r\n"), body=True),
-    Refused("a chunk size with an underscore", "9112 7.1", chunked(b"1_0\r\na\r\n0\r\n\r\n"), body=True),
+    Demanded("a chunk size that is no number", "9112 7.1", chunked(b"g\r\n"), body=True),
+    Demanded("an empty chunk size", "9112 7.1", chunked(b"\r\n\r\n"), body=True),
+    Demanded("a negative chunk size", "9112 7.1", chunked(b"-1\r\n"), body=True),
+    Demanded("a chunk size with plus", "9112 7.1", chunked(b"+1\r\na\r\n0\r\n\r\n"), body=True),
+    Demanded("a chunk size with 0x", "9112 7.1", chunked(b"0x1\r\na\r\n0\r\n\r\n"), body=True),
+    Demanded("a chunk size with an underscore", "9112 7.1", chunked(b"1_0\r\na\r\n0\r\n\r\n"), body=True),
     Refused("a chunk size with a space before it", "9112 7.1", chunked(b" 1\r\na\r\n0\r\n\r\n"), body=True),
-    Refused("a chunk size beyond 60 bits", "9112 7.1", chunked(b"f" * 16 + b"\r\n"), body=True),
+    Demanded("a chunk size beyond 60 bits", "9112 7.1", chunked(b"f" * 16 + b"\r\n"), body=True),
     Refused("a chunk size with a bare LF", "9112 7.1", chunked(b"1\na\r\n0\r\n\r\n"), body=True),
     Refused("a bare CR after the chunk size", "9112 7.1", chunked(b"1\ra\r\n0\r\n\r\n"), body=True),
     Refused("a chunk shorter than its size", "9112 7.1", chunked(b"3\r\nab\r\n0\r\n\r\n"), body=True),
-    Refused("a chunk longer than its size", "9112 7.1", chunked(b"1\r\nab\r\n0\r\n\r\n"), body=True),
-    Refused("a chunk without its line end", "9112 7.1", chunked(b"1\r\na0\r\n\r\n"), body=True),
+    Demanded("a chunk longer than its size", "9112 7.1", chunked(b"1\r\nab\r\n0\r\n\r\n"), body=True),
+    Demanded("a chunk without its line end", "9112 7.1", chunked(b"1\r\na0\r\n\r\n"), body=True),
     Refused("a chunk that ends with a bare LF", "9112 7.1", chunked(b"1\r\na\n0\r\n\r\n"), body=True),
     Refused("CTL in a chunk extension", "9112 7.1.1", chunked(b"1;a=\x01\r\na\r\n0\r\n\r\n"), body=True),
     Refused("bare CR in a chunk extension", "9112 7.1.1", chunked(b"1;a\rb\r\na\r\n0\r\n\r\n"), body=True),
-    Refused("an endless chunk extension", "9112 7.1.1", chunked(b"1;" + b"a" * 5000), body=True),
-    Refused("a trailer that frames", "9110 6.5.1", chunked(b"0\r\nContent-Length: 5\r\n\r\n"), body=True),
-    Refused("a trailer that routes", "9110 6.5.1", chunked(b"0\r\nhost: b\r\n\r\n"), body=True),
-    Refused("a trailer that authorizes", "9110 6.5.1", chunked(b"0\r\nAuthorization: b\r\n\r\n"), body=True),
-    Refused("a trailer that forges who the client is", "9110 6.5.1",
+    Chosen("an endless chunk extension", "9112 7.1.1", chunked(b"1;" + b"a" * 5000), body=True),
+    Chosen("a trailer that frames", "9110 6.5.1", chunked(b"0\r\nContent-Length: 5\r\n\r\n"), body=True),
+    Chosen("a trailer that routes", "9110 6.5.1", chunked(b"0\r\nhost: b\r\n\r\n"), body=True),
+    Chosen("a trailer that authorizes", "9110 6.5.1", chunked(b"0\r\nAuthorization: b\r\n\r\n"), body=True),
+    Chosen("a trailer that forges who the client is", "9110 6.5.1",
             chunked(b"0\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n"), body=True),
-    Refused("a trailer that names the version", "9110 6.5.1", chunked(b"0\r\nx_gray_version: v2\r\n\r\n"), body=True),
+    Chosen("a trailer that names the version", "9110 6.5.1", chunked(b"0\r\nx_gray_version: v2\r\n\r\n"), body=True),
     Refused("a trailer of one connection", "9110 7.6.1", chunked(b"0\r\nKeep-Alive: 1\r\n\r\n"), body=True),
     Refused("a trailer that is no field", "9112 7.1.2", chunked(b"0\r\nabc\r\n\r\n"), body=True),
     Refused("a space before a trailer's colon", "9112 7.1.2", chunked(b"0\r\na : b\r\n\r\n"), body=True),
     Refused("a folded trailer", "9112 5.2", chunked(b"0\r\na: b\r\n c\r\n\r\n"), body=True),
-    Refused("trailers too large", "9112 7.1.2", chunked(b"0\r\n" + b"a: %b\r\n" % (b"b" * 3000) * 6), body=True),
+    Chosen("trailers too large", "9112 7.1.2", chunked(b"0\r\n" + b"a: %b\r\n" % (b"b" * 3000) * 6), body=True),
     # --- fields
     Refused("bare LF ends the request line", "9112 2.2", b"GET / HTTP/1.1\nHost: a\r\n\r\n"),
     Refused("bare LF ends a field", "9112 2.2", b"GET / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n"),
@@ -191,8 +212,8 @@ REFUSED: Final = (
     Refused("a folded line", "9112 5.2", get("X: a", " b")),
     Refused("a folded line with a tab", "9112 5.2", get("X: a", "\tb")),
     Refused("a space before the first field", "9112 2.2", b"GET / HTTP/1.1\r\n Host: a\r\n\r\n"),
-    Refused("a space before the colon", "9112 5.1", get("X : a")),
-    Refused("a tab before the colon", "9112 5.1", get("X\t: a")),
+    Demanded("a space before the colon", "9112 5.1", get("X : a")),
+    Demanded("a tab before the colon", "9112 5.1", get("X\t: a")),
     Refused("NUL in a value", "9110 5.5", get("X: a\x00b")),
     Refused("CTL in a value", "9110 5.5", get("X: a\x01b")),
     Refused("DEL in a value", "9110 5.5", get("X: a\x7fb")),
@@ -202,9 +223,9 @@ REFUSED: Final = (
     Refused("a name with a slash", "9110 5.1", get("a/b: c")),
     Refused("a name with a byte above 127", "9110 5.1", get("\xe9: c")),
     Refused("NUL in a name", "9110 5.1", get("a\x00b: c")),
-    Refused("too many fields", "9110 5.4", get(*["a: b"] * 200), 431),
-    Refused("a head too large", "9110 5.4", get("X: " + "a" * 64 * 1024), 431),
-    Refused("more names in Connection than are looked at", "9110 7.6.1",
+    Chosen("too many fields", "9110 5.4", get(*["a: b"] * 200), 431),
+    Chosen("a head too large", "9110 5.4", get("X: " + "a" * 64 * 1024), 431),
+    Chosen("more names in Connection than are looked at", "9110 7.6.1",
             get("Connection: " + ", ".join(f"x{n}" for n in range(40)))),
 )  # fmt: skip
 
@@ -236,10 +257,10 @@ REQUESTS: Final = (
            forwarded("OPTIONS * HTTP/1.1", H)),
     Passed("OPTIONS in absolute-form without a path", "9112 3.2.4", wire("OPTIONS http://b HTTP/1.1", "Host: b"),
            forwarded("OPTIONS * HTTP/1.1", host="b")),
-    Passed("an empty line before the request", "9112 2.2", b"\r\n" + get(), forwarded("GET / HTTP/1.1", H)),
-    Passed("two empty lines before the request", "9112 2.2", b"\r\n\r\n" + get(), forwarded("GET / HTTP/1.1", H)),
-    Passed("200 fields", "9110 5.4", get(*["a: b"] * 199), forwarded("GET / HTTP/1.1", H, *["a: b"] * 199)),
-    Passed("a target of 16 KiB", "9110 4.1", target("/" + "a" * (16 * 1024 - 1)),
+    Offered("an empty line before the request", "9112 2.2", b"\r\n" + get(), forwarded("GET / HTTP/1.1", H)),
+    Offered("two empty lines before the request", "9112 2.2", b"\r\n\r\n" + get(), forwarded("GET / HTTP/1.1", H)),
+    Offered("200 fields", "9110 5.4", get(*["a: b"] * 199), forwarded("GET / HTTP/1.1", H, *["a: b"] * 199)),
+    Offered("a target of 16 KiB", "9110 4.1", target("/" + "a" * (16 * 1024 - 1)),
            forwarded("GET /" + "a" * (16 * 1024 - 1) + " HTTP/1.1", H)),
     # --- versions and persistence
     Passed("HTTP/1.1 close", "9112 9.6", get("Connection: close"), forwarded("GET / HTTP/1.1", H),
@@ -276,11 +297,11 @@ REQUESTS: Final = (
            forwarded("POST / HTTP/1.1", H, "transfer-encoding: \tCHUNKED ", body=CHUNKS)),
     Passed("a chunk size with zeros, in capitals", "9112 7.1", chunked(b"00A\r\n0123456789\r\n000\r\n\r\n"),
            forwarded("POST / HTTP/1.1", H, "Transfer-Encoding: chunked", body=b"00A\r\n0123456789\r\n000\r\n\r\n")),
-    Passed("trailers", "9112 7.1.2", chunked(b"1\r\na\r\n0\r\nX-Sum: 1\r\ny:\r\n\r\n"),
+    Offered("trailers", "9112 7.1.2", chunked(b"1\r\na\r\n0\r\nX-Sum: 1\r\ny:\r\n\r\n"),
            forwarded("POST / HTTP/1.1", H, "Transfer-Encoding: chunked",
                      body=b"1\r\na\r\n0\r\nX-Sum: 1\r\ny:\r\n\r\n")),
     # --- what belongs to one connection
-    Passed("hop-by-hop fields", "9110 7.6.1",
+    Offered("hop-by-hop fields", "9110 7.6.1",
            get("Keep-Alive: 5", "TE: trailers", "Proxy-Connection: x", "Proxy-Authorization: y", "Upgrade: z", "A: b"),
            forwarded("GET / HTTP/1.1", H, "A: b")),
     Passed("fields that Connection names", "9110 7.6.1",
@@ -300,34 +321,34 @@ REQUESTS: Final = (
            get("Connection: x-forwarded-for, x-gray-version, via"), forwarded("GET / HTTP/1.1", H)),
     Passed("h2c refused", "9113 3.1", get("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAM"),
            forwarded("GET / HTTP/1.1", H)),
-    Passed("h2c among others refused", "9113 3.1", get("Connection: Upgrade", "Upgrade: websocket, h2c"),
+    Offered("h2c among others refused", "9113 3.1", get("Connection: Upgrade", "Upgrade: websocket, h2c"),
            forwarded("GET / HTTP/1.1", H)),
-    Passed("an upgrade that Connection does not name", "9110 7.8", get("Upgrade: websocket"),
+    Offered("an upgrade that Connection does not name", "9110 7.8", get("Upgrade: websocket"),
            forwarded("GET / HTTP/1.1", H)),
     Passed("an upgrade asked for in HTTP/1.0", "9110 7.8",
            wire("GET / HTTP/1.0", H, "Connection: upgrade", "Upgrade: websocket"),
            forwarded("GET / HTTP/1.1", H, via="1.0"), heard=CLOSING, ends=True),
-    Passed("an upgrade passed, and not taken up", "9110 7.8",
+    Offered("an upgrade passed, and not taken up", "9110 7.8",
            get("Connection: Upgrade, x", "Upgrade: WebSocket", "X: 1"),
            forwarded("GET / HTTP/1.1", H).replace(b"Via:", b"Connection: Upgrade\r\nUpgrade: websocket\r\nVia:")),
     # --- what only a trusted proxy may say
-    Passed("a client forges nothing", "7239 8.1",
+    Offered("a client forges nothing", "7239 8.1",
            get("X-Forwarded-For: 6.6.6.6", "x-forwarded-proto: https", "X-Forwarded-Host: b", "X-Forwarded-Port: 1",
                "X-Real-IP: 6.6.6.6", "Forwarded: for=6.6.6.6", "X-Gray-Version: v9", "X-Request-Id: 1"),
            forwarded("GET / HTTP/1.1", H)),
-    Passed("nor with underscores", "7239 8.1",
+    Offered("nor with underscores", "7239 8.1",
            get("X_Forwarded_For: 6.6.6.6", "X-Forwarded_Proto: https", "X_Gray_Version: v9", "X_Real_IP: 6.6.6.6"),
            forwarded("GET / HTTP/1.1", H)),
     Passed("fields that only look alike pass", "9110 5.1", get("X-Forward: 1", "X-Grayscale: 2", "XForwarded-For: 3"),
            forwarded("GET / HTTP/1.1", H, "X-Forward: 1", "X-Grayscale: 2", "XForwarded-For: 3")),
     Passed("Via of others stays", "9110 7.6.3", get("Via: 1.0 x"), forwarded("GET / HTTP/1.1", H, "Via: 1.0 x")),
-    Passed("a trusted proxy is believed", "7239 8.1",
+    Offered("a trusted proxy is believed", "7239 8.1",
            get("X-Forwarded-For: 6.6.6.6", "X-Forwarded-Proto: https", "X-Forwarded-Host: b", "X-Request-Id: 1",
                "X-Real-IP: 6.6.6.6", "Forwarded: for=6.6.6.6"),
            wire("GET / HTTP/1.1", H, "X-Forwarded-Proto: https", "X-Forwarded-Host: b", "X-Request-Id: 1",
                 "X-Real-IP: 6.6.6.6", "Forwarded: for=6.6.6.6", "X-Forwarded-For: 6.6.6.6, 127.0.0.1",
                 "Via: 1.1 grayhound", "X-Gray-Version: v1"), trusted=True),
-    Passed("a trusted proxy does not name the version", "9110 7.6.1", get("X-Gray-Version: v9", "X_Gray_Version: v9"),
+    Offered("a trusted proxy does not name the version", "9110 7.6.1", get("X-Gray-Version: v9", "X_Gray_Version: v9"),
            forwarded("GET / HTTP/1.1", H), trusted=True),
 )  # fmt: skip
 
@@ -341,9 +362,14 @@ IN_CHUNKS: Final = b"3\r\nabc\r\n0\r\n\r\n"
 BAD: Final = wire("HTTP/1.1 502 Bad Gateway", "Content-Type: text/plain; charset=utf-8", "Content-Length: *", body=b"*")
 
 
-def bad(name: str, section: str, answer: bytes, says: tuple[bytes, bytes] = GET) -> Passed:
+def bad(name: str, section: str, answer: bytes, says: tuple[bytes, bytes] = GET, demand: str = MUST) -> Passed:
     """A response that may not be passed on: 502, and the connection to the client stays."""
-    return Passed(name, section, *says, answer, BAD)
+    return Passed(name, section, *says, answer, BAD, demand=demand)
+
+
+def fatal(name: str, section: str, answer: bytes) -> Passed:
+    """A response of which nothing sound can be made."""
+    return bad(name, section, answer, demand=REFUSE)
 
 
 RESPONSES: Final = (
@@ -364,7 +390,7 @@ RESPONSES: Final = (
     Passed("HTTP/1.0", "9112 2.3", *GET,
            Answer(wire("HTTP/1.0 200 OK", "Content-Length: 2", body=b"ok"), close=True)),
     Passed("chunks", "9112 7.1", *GET, CHUNKED_ANSWER, CHUNKED_ANSWER),
-    Passed("chunks with trailers", "9112 7.1.2", *GET,
+    Offered("chunks with trailers", "9112 7.1.2", *GET,
            wire("HTTP/1.1 200 OK", "Trailer: x", "Transfer-Encoding: chunked", body=b"1\r\na\r\n0\r\nX: 1\r\n\r\n"),
            wire("HTTP/1.1 200 OK", "Trailer: x", "Transfer-Encoding: chunked", body=b"1\r\na\r\n0\r\nX: 1\r\n\r\n")),
     Passed("chunks to HTTP/1.0", "9112 6.1", *OLD, CHUNKED_ANSWER,
@@ -389,7 +415,7 @@ RESPONSES: Final = (
     Passed("204", "9110 15.3.5", *GET, wire("HTTP/1.1 204 No Content"), wire("HTTP/1.1 204 No Content")),
     Passed("204 with a length", "9110 8.6", *GET, wire("HTTP/1.1 204 No Content", "Content-Length: 0"),
            wire("HTTP/1.1 204 No Content")),
-    Passed("204 with chunked", "9112 6.1", *GET, wire("HTTP/1.1 204 No Content", "Transfer-Encoding: chunked"),
+    Offered("204 with chunked", "9112 6.1", *GET, wire("HTTP/1.1 204 No Content", "Transfer-Encoding: chunked"),
            wire("HTTP/1.1 204 No Content")),
     Passed("304", "9110 15.4.5", *GET, wire("HTTP/1.1 304 Not Modified", "ETag: x"),
            wire("HTTP/1.1 304 Not Modified", "ETag: x")),
@@ -402,18 +428,18 @@ RESPONSES: Final = (
            wire("HTTP/1.1 102 Processing") * 3 + OK),
     Passed("1xx are nothing for HTTP/1.0", "9110 15.2", *OLD, wire("HTTP/1.1 103 Early Hints", "Link: x") + OK,
            CLOSING, ends=True),
-    Passed("100 from the upstream", "9110 10.1.1",
+    Offered("100 from the upstream", "9110 10.1.1",
            post("Expect: 100-continue", "Content-Length: 2", body=b"ab"),
            forwarded("POST / HTTP/1.1", H, "Expect: 100-continue", "Content-Length: 2", body=b"ab"),
            Answer(at_head=wire("HTTP/1.1 100 Continue")), wire("HTTP/1.1 100 Continue") + OK),
-    bad("101 unasked", "9110 15.2.2", wire("HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", "Upgrade: x")),
-    Passed("too many 1xx", "9110 15.2", *GET, wire("HTTP/1.1 102 Processing") * 17 + OK,
+    fatal("101 unasked", "9110 15.2.2", wire("HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", "Upgrade: x")),
+    Offered("too many 1xx", "9110 15.2", *GET, wire("HTTP/1.1 102 Processing") * 17 + OK,
            wire("HTTP/1.1 102 Processing") * 16 + BAD),
     # --- what may not pass
     bad("no status line", "9112 4", b"hello\r\n\r\n"),
     bad("a status of two digits", "9112 4", wire("HTTP/1.1 20 OK", "Content-Length: 0")),
     bad("a status of four digits", "9112 4", wire("HTTP/1.1 2000 OK", "Content-Length: 0")),
-    bad("a status below 100", "9110 15", wire("HTTP/1.1 099 OK", "Content-Length: 0")),
+    bad("a status below 100", "9110 15", wire("HTTP/1.1 099 OK", "Content-Length: 0"), demand=OURS),
     bad("HTTP/2.0", "9112 2.3", wire("HTTP/2.0 200 OK", "Content-Length: 0")),
     bad("another protocol", "9112 2.3", wire("ICY 200 OK", "Content-Length: 0")),
     bad("CTL in the reason phrase", "9112 4", wire("HTTP/1.1 200 O\x01K", "Content-Length: 0")),
@@ -426,11 +452,11 @@ RESPONSES: Final = (
     bad("bare LF in the head", "9112 2.2", b"HTTP/1.1 200 OK\nContent-Length: 0\r\n\r\n"),
     bad("both", "9112 6.3",
         wire("HTTP/1.1 200 OK", "Content-Length: 5", "Transfer-Encoding: chunked", body=b"0\r\n\r\n")),
-    bad("two lengths", "9112 6.3", wire("HTTP/1.1 200 OK", "Content-Length: 2", "Content-Length: 3", body=b"abc")),
-    bad("a length that is no number", "9112 6.3", wire("HTTP/1.1 200 OK", "Content-Length: a", body=b"abc")),
-    bad("a negative length", "9112 6.3", wire("HTTP/1.1 200 OK", "Content-Length: -1", body=b"abc")),
-    bad("a list of lengths", "9112 6.3", wire("HTTP/1.1 200 OK", "Content-Length: 2, 3", body=b"abc")),
-    bad("gzip", "9112 6.1", wire("HTTP/1.1 200 OK", "Transfer-Encoding: gzip", body=b"abc")),
+    fatal("two lengths", "9112 6.3", wire("HTTP/1.1 200 OK", "Content-Length: 2", "Content-Length: 3", body=b"abc")),
+    fatal("a length that is no number", "9112 6.3", wire("HTTP/1.1 200 OK", "Content-Length: a", body=b"abc")),
+    fatal("a negative length", "9112 6.3", wire("HTTP/1.1 200 OK", "Content-Length: -1", body=b"abc")),
+    fatal("a list of lengths", "9112 6.3", wire("HTTP/1.1 200 OK", "Content-Length: 2, 3", body=b"abc")),
+    bad("gzip", "9112 6.1", wire("HTTP/1.1 200 OK", "Transfer-Encoding: gzip", body=b"abc"), demand=OURS),
     bad("chunked twice", "9112 6.1", wire("HTTP/1.1 200 OK", "Transfer-Encoding: chunked, chunked", body=b"0\r\n\r\n")),
     bad("chunked in HTTP/1.0", "9112 6.1", wire("HTTP/1.0 200 OK", "Transfer-Encoding: chunked", body=b"0\r\n\r\n")),
     bad("a HEAD's ambiguous framing", "9112 6.3",
