@@ -36,12 +36,10 @@ from proxy.rules.model import (
     RuleFile,
     Service,
     Split,
-    Sticky,
-    StickyCookie,
-    StickyKey,
     TextTest,
     Version,
 )
+from proxy.rules.person import Sticky, StickyCookie, StickyKey
 
 REQUESTS = 2_000
 ROUNDS = 31

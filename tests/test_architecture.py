@@ -14,6 +14,7 @@ ROOF = 5
 FLOORS = {  # the longest prefix of a module's name says its floor; the map is drawn in proxy/__init__.py
     **dict.fromkeys(("proxy", "proxy.errors", "proxy.settings", "proxy.tasks", "proxy.pem"), 0),
     **dict.fromkeys(("proxy.http.message", "proxy.rules.model", "proxy.rules.expect", "proxy.rules.tls"), 0),
+    **dict.fromkeys(("proxy.rules.actions", "proxy.rules.person"), 0),
     **dict.fromkeys(("proxy.http", "proxy.rules", "proxy.upstream.balance", "proxy.upstream.health"), 1),
     **dict.fromkeys(("proxy.rollout.plan", "proxy.rollout.gate"), 1),
     **dict.fromkeys(("proxy.downstream", "proxy.upstream", "proxy.sources", "proxy.observe", "proxy.imports"), 2),

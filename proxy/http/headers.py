@@ -12,13 +12,8 @@ from functools import lru_cache
 from typing import Final
 
 from proxy.errors import BadRequest
-from proxy.http.message import Fields, RequestHead, ResponseHead
+from proxy.http.message import HOP_BY_HOP, Fields, RequestHead, ResponseHead
 
-# RFC 9110 section 7.6.1; the Proxy- fields speak to the proxy itself. Transfer-Encoding stays where the chunks do.
-HOP_BY_HOP: Final = frozenset(
-    (b"connection", b"keep-alive", b"te", b"upgrade",
-     b"proxy-connection", b"proxy-authorization", b"proxy-authenticate")
-)  # fmt: skip
 # What Connection may not name: without these a message would be framed or addressed otherwise than it was read.
 _NOT_NOMINATED: Final = frozenset((b"host", b"content-length", b"transfer-encoding", b"close", b"cookie"))
 NOMINATED_MAX: Final = 32

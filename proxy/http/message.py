@@ -18,6 +18,11 @@ _QUOTE: Final = ord('"')
 # Field values by lower-case name, in order of arrival; a name that stands once has one value.
 Fields = dict[bytes, tuple[bytes, ...]]
 
+# RFC 9110 section 7.6.1; the Proxy- fields speak to the proxy itself. Transfer-Encoding stays where the chunks do.
+HOP_BY_HOP: Final = frozenset(
+    (b"connection", b"keep-alive", b"te", b"upgrade",
+     b"proxy-connection", b"proxy-authorization", b"proxy-authenticate")
+)  # fmt: skip
 COOKIE_NAMES_MAX: Final = 1024
 """Cookie names whose finder is kept; the rules name a few."""
 ARGUMENTS_MAX: Final = 1000

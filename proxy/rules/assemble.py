@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from proxy.rules.actions import Rewrite
 from proxy.rules.expect import Expectation, Trial, TrialRequest
 from proxy.rules.model import Otherwise, Retry, Route, Rule, RuleFile, Service, Timeouts, Version
 from proxy.rules.nodes import path_text
@@ -35,8 +36,8 @@ def _service(name: str, raw: Raw) -> Service:
 
 
 def _version(name: str, raw: Raw, tls: Tls) -> Version:
-    own = replace(tls, **raw["tls"]) if "tls" in raw else None
-    return Version(name, raw.get("endpoints", ()), own)
+    own = replace(tls, **raw.pop("tls")) if "tls" in raw else None
+    return Version(name, raw.pop("endpoints", ()), own, **raw)
 
 
 def _retry(base: Retry, raw: Raw) -> Retry:
@@ -51,10 +52,11 @@ def _route(number: int, raw: Raw, services: dict[str, Service]) -> Route:
     name = raw.pop("name", f"route-{number}")
     service_name = raw.pop("service", "")
     service = services.get(service_name)
-    otherwise = raw.pop("otherwise", Otherwise("version"))
+    otherwise = raw.pop("otherwise", Otherwise("version" if service_name else "next"))
     if otherwise.kind == "version" and not otherwise.version and service is not None:
         otherwise = Otherwise("version", service.stable)
-    rules = tuple(_rule(place, rule, f"{service_name}/{name}") for place, rule in enumerate(raw.pop("rules", ()), 1))
+    salt, rewrite = f"{service_name}/{name}", raw.get("rewrite", Rewrite())
+    rules = tuple(_rule(place, rule, salt, rewrite) for place, rule in enumerate(raw.pop("rules", ()), 1))
     if "timeouts" in raw:
         raw["timeouts"] = replace(service.timeouts if service else Timeouts(), **raw["timeouts"])
     if "retry" in raw:
@@ -62,10 +64,13 @@ def _route(number: int, raw: Raw, services: dict[str, Service]) -> Route:
     return Route(name, service_name, otherwise, rules=rules, **raw)
 
 
-def _rule(number: int, raw: Raw, salt: str) -> Rule:
+def _rule(number: int, raw: Raw, salt: str, rewrite: Rewrite) -> Rule:
     sticky = raw.get("sticky")
     if sticky is not None and not sticky.salt:
         raw["sticky"] = replace(sticky, salt=salt)
+    if "rewrite" in raw:
+        own: Rewrite = raw["rewrite"]
+        raw["rewrite"] = Rewrite(own.host or rewrite.host, own.path or rewrite.path)
     return Rule(raw.pop("name", f"rule-{number}"), **raw)
 
 

@@ -21,12 +21,12 @@ from proxy.rules.model import (
     Rule,
     RuleFile,
     Service,
-    Sticky,
     TextTest,
     ValueTest,
     Version,
 )
 from proxy.rules.nodes import Path
+from proxy.rules.person import Sticky
 from proxy.rules.shapes import near
 from proxy.rules.tls import DEFAULT_TLS, Tls
 
@@ -89,18 +89,35 @@ def _check_route(route: Route, services: Mapping[str, Service], at: Path) -> Ite
     service = services.get(route.service)
     if service is None and route.service and services:
         yield (*at, "service"), f"unknown service '{route.service}'{_known(route.service, services, 'there are')}"
+    if not route.service:
+        yield from _check_without_service(route, at)
     yield from _duplicates([rule.name for rule in route.rules], (*at, "rules"), "rule")
     for number, rule in enumerate(route.rules):
         yield from _check_rule(rule, service, (*at, "rules", number))
+        yield from _check_actions(rule, route, service, (*at, "rules", number))
     if route.otherwise.kind == "version":
         yield from _known_version(route.otherwise.version, service, (*at, "otherwise"))
+    yield from _check_actions(route, route, service, at)
+    if route.respond is not None and (route.service or route.rules):
+        what = "service" if route.service else "rules"
+        yield (*at, "respond"), f"answers all that the route takes, so its `{what}` is never reached; give it to a rule"
+
+
+def _check_without_service(route: Route, at: Path) -> Iterator[Finding]:
+    needs = [f"rule '{rule.name}' leads to a version of it" for rule in route.rules if rule.version or rule.split]
+    needs += ["`otherwise` leads to a version of it"] if route.otherwise.kind == "version" else []
+    given = ("rewrite", "request_headers", "mirror", "timeouts", "retry")
+    needs += [f"`{key}` speaks of what it is sent" for key in given if getattr(route, key)]
+    if needs:
+        yield (*at, "service"), f"missing key 'service': {needs[0]}"
 
 
 def _check_rule(rule: Rule, service: Service | None, at: Path) -> Iterator[Finding]:
     if rule.match is not None:
         yield from _check_condition(rule.match, (*at, "match"))
-    if bool(rule.version) == (rule.split is not None):
-        what = "both `version` and `split`" if rule.version else "neither `version` nor `split`"
+    outcomes = [f"`{key}`" for key in ("version", "split", "redirect", "respond") if getattr(rule, key)]
+    if len(outcomes) != 1:
+        what = " and ".join(outcomes) or "no `version`, `split`, `redirect` or `respond`"
         yield at, f"rule '{rule.name}' has {what}; it takes one of them"
     yield from _known_version(rule.version, service, (*at, "version"))
     if rule.split is not None:
@@ -109,9 +126,23 @@ def _check_rule(rule: Rule, service: Service | None, at: Path) -> Iterator[Findi
         if not any(weight > 0 for _, weight in rule.split.weights):
             yield (*at, "split"), "every weight is 0: the sum must be greater than 0"
     if rule.sticky is not None:
-        if rule.version:
+        if rule.split is None:
             yield (*at, "sticky"), "`sticky` stands beside a `split`; one version is sticky by itself"
         yield from _check_sticky(rule.sticky, (*at, "sticky"))
+    if rule.redirect is not None or rule.respond is not None:
+        for key in ("rewrite", "request_headers", "mirror"):
+            if getattr(rule, key) is not None:
+                yield (*at, key), "speaks of what a service is sent, and this rule leads to none"
+
+
+def _check_actions(part: Route | Rule, route: Route, service: Service | None, at: Path) -> Iterator[Finding]:
+    for key, action in (("redirect", part.redirect), ("rewrite", part.rewrite)):
+        replaces_prefix = action is not None and action.path is not None and action.path.kind == "prefix"
+        if replaces_prefix and route.path.kind != "prefix":
+            text = f"stands for a prefix, and the route's `path` is {route.path.kind}; write the whole `path`"
+            yield (*at, key, "replace_prefix"), text
+    for number, mirror in enumerate(part.mirror or ()):
+        yield from _known_version(mirror.version, service, (*at, "mirror", number, "version"))
 
 
 def _check_sticky(sticky: Sticky, at: Path) -> Iterator[Finding]:
@@ -161,7 +192,7 @@ class _Names:
 def _check_trial(trial: Trial, names: _Names, at: Path) -> Iterator[Finding]:
     expect = trial.expect
     if expect == Expectation():
-        yield (*at, "expect"), "a test expects at least one of service, version, route, rule, reason, status"
+        yield (*at, "expect"), "a test expects at least one of service, version, route, rule, reason, status, redirect"
     service = names.services.get(expect.service or "")
     known: dict[str, Iterable[str]] = {
         "service": names.services,

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from proxy.http.message import RequestHead
 from proxy.rules import sticky
 from proxy.rules.decision import Decision
-from proxy.rules.model import Route, Rule, Service, Sticky, StickyCookie
+from proxy.rules.model import Route, Rule, Service
+from proxy.rules.person import Sticky, StickyCookie
 from proxy.rules.split import Weights, bucketer, default_salt, owners, thresholds
 
 Draw = Callable[[], float]

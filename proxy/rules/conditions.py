@@ -18,7 +18,6 @@ from proxy.rules.model import (
     ClientTest,
     Condition,
     FieldTest,
-    KeySource,
     MethodTest,
     Not,
     NotTest,
@@ -28,6 +27,7 @@ from proxy.rules.model import (
 )
 from proxy.rules.networks import Networks
 from proxy.rules.paths import path_test
+from proxy.rules.person import KeySource
 from proxy.rules.regex import plain
 from proxy.rules.values import Values, build_value, reader
 

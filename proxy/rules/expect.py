@@ -38,7 +38,9 @@ class Expectation:
     reason: str | None = None
     """match, weight, sticky or default."""
     status: int | None = None
-    """What the proxy itself answers: 404 if no route takes it, or the status of `otherwise`."""
+    """What the proxy itself answers: 404 if no route takes it, or what `otherwise`, `respond` or `redirect` say."""
+    redirect: str | None = None
+    """The URL that the client is sent to; empty text: it is sent nowhere."""
 
 
 @dataclass(frozen=True, slots=True)

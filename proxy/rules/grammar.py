@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from proxy.rules import units
+from proxy.rules.action_grammar import MIRROR, REDIRECT, REQUEST_HEADERS, RESPOND, RESPONSE_HEADERS, REWRITE
 from proxy.rules.expect import Expectation, TrialRequest
 from proxy.rules.match import CONDITION, PATH, TEXT, some
 from proxy.rules.model import (
@@ -22,12 +23,10 @@ from proxy.rules.model import (
     RuleFile,
     Service,
     Split,
-    Sticky,
-    StickyCookie,
-    StickyKey,
     Timeouts,
     Version,
 )
+from proxy.rules.person import Sticky, StickyCookie, StickyKey
 from proxy.rules.shapes import (
     ByKind,
     Key,
@@ -66,6 +65,14 @@ SENT_PATH: Final = some("a path", units.request_path)
 
 _LATER_ACTIONS: Final = ("redirect", "rewrite", "respond", "mirror", "request_headers", "response_headers")
 _LATER_HEADERS: Final = ("request_headers", "response_headers")
+_ACTIONS: Final = (
+    Key("redirect", REDIRECT),
+    Key("respond", RESPOND),
+    Key("rewrite", REWRITE),
+    Key("request_headers", REQUEST_HEADERS),
+    Key("response_headers", RESPONSE_HEADERS),
+    Key("mirror", ListOf(MIRROR)),
+)
 
 # --- What services and routes share --------------------------------------------------------------------------------
 
@@ -120,6 +127,8 @@ VERSION: Final = Record(
     Version,
     Key("endpoints", ListOf(ENDPOINT, low=1, single=True), required=True),
     Key("tls", TLS),
+    Key("request_headers", REQUEST_HEADERS),
+    Key("response_headers", RESPONSE_HEADERS),
     build=dict,
     later=_LATER_HEADERS,
 )
@@ -204,6 +213,7 @@ STICKY: Final = Record(
     Key("cookie", STICKY_COOKIE),
     Key("salt", TEXT),
     Key("mode", choice("hash", later=("pin",))),
+    Key("on_zero", choice("move", "keep")),
     later=("on_zero",),
 )
 SPLIT: Final = Then(MapOf("versions and weights", units.name, WEIGHT), lambda weights: Split(tuple(weights.items())))
@@ -214,6 +224,7 @@ RULE: Final = Record(
     Key("version", NAME),
     Key("split", SPLIT),
     Key("sticky", STICKY),
+    *_ACTIONS,
     build=dict,
     later=(*_LATER_ACTIONS, "timeouts", "retry"),
 )
@@ -238,11 +249,12 @@ ROUTE: Final = Record(
     Key("hosts", ListOf(some("a host", units.host_scope), low=1, single=True)),
     Key("path", PATH),
     Key("methods", ListOf(METHOD, low=1, single=True)),
-    Key("service", NAME, required=True),
+    Key("service", NAME, required=True, unless=("redirect", "respond", "rules")),
     Key("rules", ListOf(RULE)),
     Key("otherwise", OTHERWISE),
     Key("timeouts", TIMEOUTS),
     Key("retry", RETRY),
+    *_ACTIONS,
     build=dict,
     later=_LATER_ACTIONS,
 )
@@ -277,6 +289,7 @@ EXPECTATION: Final = Record(
     Key("rule", TEXT),
     Key("reason", choice("match", "weight", "sticky", "default")),
     Key("status", integer(100, 599)),
+    Key("redirect", some("a URL", units.field_value)),
 )
 TRIAL: Final = Placed(
     Record(

@@ -9,17 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from proxy.rules.actions import HeaderChanges, Mirror, Redirect, Respond, Rewrite
 from proxy.rules.expect import Trial
+from proxy.rules.person import Sticky
 from proxy.rules.tls import DEFAULT_TLS, Tls
 
 ValueSource = Literal["header", "cookie", "query"]
-KeySource = Literal["header", "cookie", "query", "client_ip"]
 TextKind = Literal["in", "prefix", "suffix", "contains", "regex"]
 PathKind = Literal["exact", "prefix", "regex"]
 Balance = Literal["round_robin", "least_requests", "random_two", "hash"]
 Fallback = Literal["stable", "any", "none"]
-StickyMode = Literal["hash", "pin"]
-SameSite = Literal["lax", "strict", "none"]
 RetryCause = Literal["connect_failure", "reset"]
 OtherwiseKind = Literal["version", "next", "status"]
 
@@ -166,50 +165,8 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True)
-class StickyKey:
-    """Where to find what identifies a person."""
-
-    where: KeySource
-    """What to look in."""
-    name: str = ""
-    """The header (lower case), cookie or query argument; empty for `client_ip`."""
-
-
-@dataclass(frozen=True, slots=True)
-class StickyCookie:
-    """The cookie with a random id that the proxy gives to those who bring no key. Always HttpOnly."""
-
-    name: str
-    """The cookie's name; it should be the proxy's own, not one of the service's."""
-    ttl: float = 0.0
-    """How long browsers keep it, in seconds; 0: until the browser closes."""
-    path: str = "/"
-    """The paths it is sent for."""
-    domain: str = ""
-    """The domain it is sent to, with its subdomains; empty: only the host that set it."""
-    secure: bool = False
-    """Sent over https only."""
-    same_site: SameSite = "lax"
-    """Whether it is sent on requests from other sites; `none` needs `secure: true`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sticky:
-    """One person, one version: a key is hashed into a bucket, and buckets belong to versions."""
-
-    by: tuple[StickyKey, ...] = ()
-    """Keys in order; the first that is present counts. The cookie, if any, is looked for after them."""
-    cookie: StickyCookie | None = None
-    """The cookie to issue when no key is present; none: the draw is then made per request."""
-    salt: str = ""
-    """Hashed together with the key. Default: `SERVICE/ROUTE`. Rules with equal salts give a person equal buckets."""
-    mode: StickyMode = "hash"
-    """hash: follows the weights. pin: a person stays where they are when the weight changes."""
-
-
-@dataclass(frozen=True, slots=True)
 class Rule:
-    """A match, and then either one version or a split."""
+    """A match, and then one version or a split of several, or what the proxy itself answers."""
 
     name: str
     """Unique within its route; default `rule-N`, N its place counted from 1."""
@@ -221,6 +178,18 @@ class Rule:
     """The versions these requests are divided between."""
     sticky: Sticky | None = None
     """How to keep a person on one version of the split; none: drawn per request."""
+    redirect: Redirect | None = None
+    """In place of a version: the client is sent elsewhere. Who is there already goes on to the next rule."""
+    respond: Respond | None = None
+    """In place of a version: the proxy itself answers."""
+    rewrite: Rewrite | None = None
+    """In place of the route's, already complete: what the file leaves out is the route's; none: the route's."""
+    request_headers: HeaderChanges | None = None
+    """Changes to the request's header, after the route's."""
+    response_headers: HeaderChanges | None = None
+    """Changes to the response's header, after the route's."""
+    mirror: tuple[Mirror, ...] | None = None
+    """In place of the route's; an empty list: nothing is mirrored; none: the route's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,14 +206,14 @@ class Otherwise:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A host and path scope that leads to one service."""
+    """A host and path scope that leads to one service, or is answered by the proxy itself."""
 
     name: str
     """Unique; a metric label. Default `route-N`, N its place counted from 1."""
     service: str
-    """The service it leads to."""
+    """The service it leads to; empty if the proxy itself answers all that the route takes."""
     otherwise: Otherwise
-    """What becomes of requests that no rule takes. Default: the service's stable version."""
+    """What becomes of requests that no rule takes. Default: the service's stable version; without a service: next."""
     hosts: tuple[str, ...] = ()
     """Lower-case names; `*.example.com` takes one or more labels; none: every host."""
     path: PathMatch = PathMatch("prefix", "/")
@@ -257,6 +226,18 @@ class Route:
     """In place of the service's, already complete: what the file leaves out is the service's; none: the service's."""
     retry: Retry | None = None
     """In place of the service's, likewise complete."""
+    redirect: Redirect | None = None
+    """Before any rule: the client is sent elsewhere. Who is there already goes on to the rules and the service."""
+    respond: Respond | None = None
+    """The proxy itself answers whatever the route takes."""
+    rewrite: Rewrite | None = None
+    """Another host or path in the requests that services get."""
+    request_headers: HeaderChanges | None = None
+    """Changes to the header of the requests that services get."""
+    response_headers: HeaderChanges | None = None
+    """Changes to the header of every answer that clients get, the proxy's own included."""
+    mirror: tuple[Mirror, ...] = ()
+    """Versions that are sent copies of requests; what they answer is thrown away."""
 
 
 # --- Services ------------------------------------------------------------------------------------------------------
@@ -282,6 +263,10 @@ class Version:
     """Never empty."""
     tls: Tls | None = None
     """In place of the service's, already complete: what the file leaves out is the service's; none: the service's."""
+    request_headers: HeaderChanges | None = None
+    """Changes to the header of the requests that this version gets, after those of route and rule."""
+    response_headers: HeaderChanges | None = None
+    """Changes to the header of its responses, after those of route and rule."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -238,11 +238,15 @@ class ByKind:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key of a Record. field: the model's field that documents it, if it has another name."""
+    """One key of a Record. field: the model's field that documents it, if it has another name.
+
+    unless: other keys, of which one may stand in place of a required one.
+    """
 
     name: str
     reader: Reader
     required: bool = False
+    unless: tuple[str, ...] = ()
     field: str = ""
     manual: str = ""
 
@@ -264,8 +268,8 @@ class Record:
         aside: Iterable[str] = (),
     ) -> None:
         self.model = model
-        self.keys: Final[Mapping[str, Key]] = {key.name: key for key in keys}
-        self.required: Final = tuple(key.name for key in keys if key.required)
+        self.keys: Final[Mapping[str, Key]] = {key.name: key for key in keys if key.name not in later}
+        self.required: Final = tuple(key for key in keys if key.required)
         self.build = build or model or dict
         self.later = frozenset(later)
         self.variants: Final = frozenset(self.keys) - frozenset(aside) if one_of else frozenset[str]()
@@ -303,9 +307,9 @@ class Record:
                     hint = near(name, self.keys) or f"; known here: {', '.join(self.keys)}"
                     at.down(name, key).fault(f"unknown key '{name}'{hint}")
         if complete:
-            for name in self.required:
-                if name not in node.entries:
-                    at.fault(f"missing key '{name}'")
+            for needed in self.required:
+                if not node.entries.keys() & {needed.name, *needed.unless}:
+                    at.fault(f"missing key '{needed.name}'")
             found = [name for name in node.entries if name in self.variants]
             if self.variants and len(found) != 1:
                 at.fault(f"expected exactly one of {', '.join(key for key in self.keys if key in self.variants)}"
@@ -317,8 +321,11 @@ class Record:
             manual = key.manual or book.manual(self.model, key.field or key.name)
             properties[key.name] = {**key.reader.schema(book), **({"description": manual} if manual else {})}
         schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
-        if self.required:
-            schema["required"] = list(self.required)
+        if always := [key.name for key in self.required if not key.unless]:
+            schema["required"] = always
+        for key in self.required:
+            if key.unless:
+                schema["anyOf"] = [{"required": [name]} for name in (key.name, *key.unless)]
         if self.variants:
             schema["oneOf"] = [{"required": [name]} for name in self.keys if name in self.variants]
         return schema

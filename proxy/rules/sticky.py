@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from proxy.http.message import RequestHead
 from proxy.rules.conditions import read_fields
-from proxy.rules.model import Sticky, StickyCookie, StickyKey
+from proxy.rules.person import Sticky, StickyCookie, StickyKey
 from proxy.rules.values import Read, reader
 
 

@@ -71,6 +71,11 @@ def percent(text: str) -> float:
     return share
 
 
+def percent_or_number(text: str) -> float:
+    """A share from 0 to 1, from `20` or `20%`."""
+    return percent(text if "%" in text else f"{text}%")
+
+
 def weight(text: str) -> float:
     """A relative weight: an integer or decimal >= 0."""
     if re.fullmatch(NUMBER, text):
@@ -183,6 +188,21 @@ def host(text: str) -> str:
     return plain
 
 
+def authority(text: str) -> str:
+    """A Host field: a host, and a port if need be."""
+    match = _AUTHORITY(text)
+    if match is None or match[2] is None:
+        return host(text)
+    return f"{host(match[1])}:{_port(match[2])}"
+
+
+def _port(digits: str) -> int:
+    port = int(digits[:6] or 0)
+    if not 1 <= port <= 65535:
+        raise ValueError(f"port '{digits}' is not from 1 to 65535")
+    return port
+
+
 def host_scope(text: str) -> str:
     """A host of a route: exact, or `*.` and a domain."""
     if text == "*":
@@ -206,14 +226,11 @@ def endpoint_url(text: str) -> str:
         raise ValueError("an endpoint's URL holds no user or password")
     if match[3] not in ("", "/") or match[4]:
         raise ValueError(f"an endpoint's URL ends after the port; the path is the request's own: {scheme}://{match[2]}")
-    authority = _AUTHORITY(match[2])
-    if authority is None:
+    parts = _AUTHORITY(match[2])
+    if parts is None:
         raise ValueError(f"'{match[2]}' is not a host and port; an IPv6 address stands in brackets")
-    digits = authority[2]
-    port = _DEFAULT_PORTS[scheme] if digits is None else int(digits[:6] or 0)
-    if not 1 <= port <= 65535:
-        raise ValueError(f"port '{digits}' is not from 1 to 65535")
-    return f"{scheme}://{host(authority[1])}:{port}"
+    port = _DEFAULT_PORTS[scheme] if parts[2] is None else _port(parts[2])
+    return f"{scheme}://{host(parts[1])}:{port}"
 
 
 def file_path(text: str) -> str:
@@ -313,3 +330,10 @@ def retry_condition(text: str) -> str | int:
     if re.fullmatch("5[0-9][0-9]", text):
         return int(text)
     raise ValueError(f"expected connect_failure, reset or a status from 500 to 599, not '{text}'")
+
+
+def redirect_status(text: str) -> int:
+    """A status that sends clients elsewhere (RFC 9110 section 15.4)."""
+    if text not in ("301", "302", "303", "307", "308"):
+        raise ValueError(f"expected 301, 302, 303, 307 or 308, not '{text}'")
+    return int(text)

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from proxy.http.message import RequestHead
-from proxy.rules.model import KeySource, ModTest, NotTest, PresentTest, RangeTest, TextTest, ValueTest
+from proxy.rules.model import ModTest, NotTest, PresentTest, RangeTest, TextTest, ValueTest
 from proxy.rules.networks import plain_address
+from proxy.rules.person import KeySource
 from proxy.rules.regex import plain, searcher
 
 Values = tuple[bytes, ...]

@@ -41,13 +41,11 @@ from proxy.rules.model import (
     RuleFile,
     Service,
     Split,
-    Sticky,
-    StickyCookie,
-    StickyKey,
     TextTest,
     ValueTest,
     Version,
 )
+from proxy.rules.person import Sticky, StickyCookie, StickyKey
 from proxy.rules.report import render_text, to_json
 from proxy.rules.split import bucketer, owner_of, owners
 

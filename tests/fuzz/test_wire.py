@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from proxy.errors import BadRequest, BadResponse
 from proxy.http.framing import CHUNKED, ChunkedBody, request_length, response_length
 from proxy.http.h1 import RequestReader, read_response_head
-from proxy.http.headers import HOP_BY_HOP, Peer, forward_request, forward_response, nominated
-from proxy.http.message import RequestHead
+from proxy.http.headers import Peer, forward_request, forward_response, nominated
+from proxy.http.message import HOP_BY_HOP, RequestHead
 from tests.talk import OK, TAIL, Answer, Stage, Upstream, stage, until, wire
 
 QUICK = settings(max_examples=1000, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

@@ -15,9 +15,9 @@ from proxy.rules.model import (
     RuleFile,
     Service,
     Split,
-    Sticky,
     Version,
 )
+from proxy.rules.person import Sticky
 
 FOO = FieldTest("header", "foo", PresentTest(True))
 TESTERS = Rule("testers", match=FOO, version="v2")

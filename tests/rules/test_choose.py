@@ -10,7 +10,8 @@ from random import Random
 import pytest
 
 from proxy.rules.choose import Choices, choices
-from proxy.rules.model import Rule, Split, Sticky, StickyCookie, StickyKey
+from proxy.rules.model import Rule, Split
+from proxy.rules.person import Sticky, StickyCookie, StickyKey
 from proxy.rules.split import bucketer, owner_of, owners
 from tests.rules.build import SHOP, request, route
 

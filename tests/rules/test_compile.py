@@ -10,7 +10,8 @@ import pytest
 
 from proxy.http.message import RequestHead
 from proxy.rules.compile import compile_route, compile_table
-from proxy.rules.model import AllOf, AnyOf, MethodTest, Otherwise, Sticky, StickyCookie, StickyKey
+from proxy.rules.model import AllOf, AnyOf, MethodTest, Otherwise
+from proxy.rules.person import Sticky, StickyCookie, StickyKey
 from proxy.rules.table import RouteTable
 from tests.rules.build import NEXT, SHOP, Route, equal, request, route, rule, rule_file
 

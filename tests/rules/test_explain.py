@@ -24,12 +24,10 @@ from proxy.rules.model import (
     PathTest,
     PresentTest,
     RangeTest,
-    Sticky,
-    StickyCookie,
-    StickyKey,
     TextTest,
     ValueTest,
 )
+from proxy.rules.person import Sticky, StickyCookie, StickyKey
 from proxy.rules.report import UNFIT_SHOWN_MAX, render_text, to_json
 from tests.rules.build import NEXT, equal, request, route, rule, rule_file
 

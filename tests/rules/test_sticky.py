@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.rules.model import Sticky, StickyCookie, StickyKey
+from proxy.rules.person import Sticky, StickyCookie, StickyKey
 from proxy.rules.sticky import cookie_writer, key_readers, keys, needs
 from tests.rules.build import request
 
