@@ -11,6 +11,11 @@ import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
+
+ALLOCATOR: Final = {"MALLOC_MMAP_THRESHOLD_": str(1024 * 1024), "MALLOC_TRIM_THRESHOLD_": str(4 * 1024 * 1024)}
+"""Of glibc. A read of a body makes an object of up to 256 KiB and frees it soon after; by default the memory goes back
+to the kernel each time and comes again page by page. PERF: 0.65 of the CPU of a 1 MiB response, for up to 4 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +32,7 @@ def give_birth(listening: Sequence[socket.socket]) -> Birth:
     with theirs:
         inherited = [theirs.fileno(), *(sock.fileno() for sock in listening)]
         # -P and our own path: a folder named `proxy` where the command was started must not stand in for this package.
-        environ = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+        environ = ALLOCATOR | os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
         pid = os.posix_spawn(
             sys.executable,
             [sys.executable, "-P", "-m", "proxy.run.worker", *map(str, inherited)],
