@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -76,7 +77,7 @@ def explained(view: View, request: web.Request) -> dict[str, Any]:
     if rule_file is None:
         raise web.HTTPServiceUnavailable(text="no rules are loaded yet")
     try:
-        return to_json(explain(rule_file, _asked(request.query)))
+        return to_json(explain(rule_file, _asked(request.query), time.time))
     except ValueError as error:
         raise web.HTTPBadRequest(text=str(error)) from None
 

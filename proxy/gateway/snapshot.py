@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -82,10 +83,11 @@ def make_snapshot(
     draw: Callable[[], float],
     issue: Callable[[], str],
     kept: frozenset[bytes] = frozenset(),
+    now: Callable[[], float] = time.time,
 ) -> Snapshot:
     """Compile the rules and join them with what lives on: endpoints and counters. kept: fields of requests that
     somebody besides the house and the rules reads."""
-    table = compile_table(rule_file, draw, issue)
+    table = compile_table(rule_file, draw, issue, now)
     versions = _versions(rule_file, registry, draw)
     routes = {route.name: route for route in rule_file.routes}
     lanes = tuple(

@@ -11,6 +11,7 @@ from proxy.rules import sticky
 from proxy.rules.decision import Decision
 from proxy.rules.model import Route, Rule, Service
 from proxy.rules.person import Sticky, StickyCookie
+from proxy.rules.pin import NO_PINNING, Pinning, Pins, known_id
 from proxy.rules.split import Weights, bucketer, default_salt, owners, thresholds
 
 Draw = Callable[[], float]
@@ -20,6 +21,7 @@ Issue = Callable[[], str]
 Choose = Callable[[RequestHead], Decision]
 Ready = dict[str, Decision]
 """The decisions of one rule for one reason, by version."""
+ByKey = Callable[[bytes], Decision]
 
 
 class Choices(NamedTuple):
@@ -30,7 +32,9 @@ class Choices(NamedTuple):
     decisions: tuple[Decision, ...]
 
 
-def choices(route: Route, service: Service, rule: Rule, order: int, draw: Draw, issue: Issue) -> Choices:
+def choices(
+    route: Route, service: Service, rule: Rule, order: int, draw: Draw, issue: Issue, pinning: Pinning = NO_PINNING
+) -> Choices:
     """What a rule, the order-th of its route, decides once its match holds."""
 
     def ready(reason: str, *versions: str) -> Ready:
@@ -49,7 +53,13 @@ def choices(route: Route, service: Service, rule: Rule, order: int, draw: Draw, 
             return _fixed(drawn[versions[0]])
         return Choices(None, _drawn(weights, drawn, draw), tuple(drawn.values()))
     keyed = ready("sticky", *versions)
-    by_key = _by_key(weights, service.stable, keyed, rule.sticky.salt or default_salt(service.name, route.name))
+    salt = rule.sticky.salt or default_salt(service.name, route.name)
+    by_key = _by_key(weights, service.stable, keyed, salt)
+    if rule.sticky.mode == "pin" and rule.sticky.cookie is not None:
+        kept = ready("sticky", *sticky.kept(rule))
+        pins = Pins(pinning, service.name, salt, rule.sticky.cookie.ttl)
+        choose = _pinned(rule.sticky, pins, keyed, kept, by_key, issue)
+        return Choices(None, choose, (*keyed.values(), *kept.values()))
     if rule.sticky.cookie is not None:
         issued = _issued(rule.sticky.cookie, by_key, issue)
         return Choices(None, _sticky(rule.sticky, by_key, issued), tuple(keyed.values()))
@@ -83,7 +93,7 @@ def _drawn(weights: Weights, ready: Ready, draw: Draw) -> Choose:
     return lambda head: decisions[bisect_right(limits, draw())]
 
 
-def _by_key(weights: Weights, stable: str, ready: Ready, salt: str) -> Callable[[bytes], Decision]:
+def _by_key(weights: Weights, stable: str, ready: Ready, salt: str) -> ByKey:
     owned = owners(weights, stable)
     ends = tuple(owner.end for owner in owned)
     decisions = tuple(ready[owner.version] for owner in owned)
@@ -91,7 +101,7 @@ def _by_key(weights: Weights, stable: str, ready: Ready, salt: str) -> Callable[
     return lambda key: decisions[bisect_right(ends, bucket(key))]
 
 
-def _sticky(how: Sticky, by_key: Callable[[bytes], Decision], without_key: Choose) -> Choose:
+def _sticky(how: Sticky, by_key: ByKey, without_key: Choose) -> Choose:
     readers = sticky.key_readers(how)
 
     def choose(head: RequestHead) -> Decision:
@@ -104,11 +114,35 @@ def _sticky(how: Sticky, by_key: Callable[[bytes], Decision], without_key: Choos
     return choose
 
 
-def _issued(cookie: StickyCookie, by_key: Callable[[bytes], Decision], issue: Issue) -> Choose:
+def _issued(cookie: StickyCookie, by_key: ByKey, issue: Issue) -> Choose:
     write = sticky.cookie_writer(cookie)
 
     def choose(head: RequestHead) -> Decision:
         key = issue()
         return by_key(key.encode()).with_cookie(write(key, head))
+
+    return choose
+
+
+def _pinned(how: Sticky, pins: Pins, keyed: Ready, kept: Ready, by_key: ByKey, issue: Issue) -> Choose:
+    """Who has no pin that holds is hashed, as without pins, and stays there from then on."""
+    assert how.cookie is not None
+    readers, write, name = sticky.key_readers(how), sticky.cookie_writer(how.cookie), how.cookie.name.encode()
+
+    def choose(head: RequestHead) -> Decision:
+        value = head.cookie(name) or b""
+        pin = pins.read(value) if value else None
+        decision = None
+        if pin is not None:
+            if pin.version in kept:
+                return kept[pin.version]  # never written anew, so that it ends after its ttl
+            decision = keyed.get(pin.version)
+            if decision is not None and pin.fresh:
+                return decision
+        known = known_id(value).decode() or issue()
+        if decision is None:
+            keys = (values[0] for read in readers if (values := read(head)) and values[0])
+            decision = by_key(next(keys, known.encode()))
+        return decision.with_cookie(write(pins.write(known, decision.version), head))
 
     return choose

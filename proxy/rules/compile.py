@@ -17,6 +17,7 @@ from proxy.rules.decision import Decide, Decision
 from proxy.rules.lookup import Entry, in_order
 from proxy.rules.model import Condition, Route, RuleFile, Service
 from proxy.rules.paths import path_test, prefixes, spellings
+from proxy.rules.pin import NO_PINNING, Now, Pinning, still
 from proxy.rules.table import RouteTable, by_method, by_path
 
 
@@ -29,9 +30,15 @@ class CompiledRoute(NamedTuple):
     needs: frozenset[bytes]
 
 
-def compile_table(rule_file: RuleFile, draw: Draw, issue: Issue) -> RouteTable:
-    """Compile a checked rule file; draw and issue bring in chance. Raises nothing on a file that parse let through."""
-    compiled = [compile_route(route, rule_file.services[route.service], draw, issue) for route in rule_file.routes]
+def compile_table(rule_file: RuleFile, draw: Draw, issue: Issue, now: Now = still) -> RouteTable:
+    """Compile a checked rule file; draw and issue bring in chance, now the time by which pins age.
+
+    Raises nothing on a file that parse let through.
+    """
+    pinning = Pinning(rule_file.cookie_keys, now)
+    compiled = [
+        compile_route(route, rule_file.services[route.service], draw, issue, pinning) for route in rule_file.routes
+    ]
     decisions = [decision for route in compiled for decision in route.decisions]
     for number, decision in enumerate(decisions):
         decision.number = number
@@ -43,7 +50,9 @@ def compile_table(rule_file: RuleFile, draw: Draw, issue: Issue) -> RouteTable:
     return RouteTable(rule_file, hosts, decisions, frozenset().union(*(route.needs for route in compiled)))
 
 
-def compile_route(route: Route, service: Service, draw: Draw, issue: Issue) -> CompiledRoute:
+def compile_route(
+    route: Route, service: Service, draw: Draw, issue: Issue, pinning: Pinning = NO_PINNING
+) -> CompiledRoute:
     """One route on its own; its decisions have no numbers yet."""
     decisions: list[Decision] = []
     entries: list[Entry] = []
@@ -51,7 +60,7 @@ def compile_route(route: Route, service: Service, draw: Draw, issue: Issue) -> C
     reads: set[bytes] = set()
     for order, rule in enumerate(route.rules):
         condition = None if rule.match is None else normal(rule.match)
-        rule_choices = choices(route, service, rule, order, draw, issue)
+        rule_choices = choices(route, service, rule, order, draw, issue, pinning)
         test = None if condition is None else build(condition)
         entries.append((order, test, rule_choices.only, rule_choices.choose))
         conditions.append(condition)

@@ -27,7 +27,9 @@ from proxy.rules.model import (
     Service,
 )
 from proxy.rules.paths import path_test, prefixes
-from proxy.rules.split import bucketer, default_salt, owner_of, owners, shares
+from proxy.rules.person import Sticky
+from proxy.rules.pin import Now, Pin, Pinning, Pins, still
+from proxy.rules.split import Owner, bucketer, default_salt, owner_of, owners, shares
 from proxy.rules.values import reader
 
 
@@ -55,6 +57,7 @@ class Choice:
     """How a split chose. key: what the person was known by, like `cookie uid`; empty: nothing.
 
     bucket: -1 without a key. version: empty if it is drawn at random. issues: the cookie that is given to the client.
+    pin: with mode pin, what the cookie says and what becomes of it, in words.
     """
 
     key: str
@@ -64,6 +67,7 @@ class Choice:
     version: str
     shares: tuple[Share, ...]
     issues: str = ""
+    pin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +124,9 @@ class _Decided:
     status: int = 0
 
 
-def explain(rule_file: RuleFile, head: RequestHead) -> Trace:
-    """Follow one request through a rule file."""
+def explain(rule_file: RuleFile, head: RequestHead, now: Now = still) -> Trace:
+    """Follow one request through a rule file. now: what pins are as old by."""
+    pinning = Pinning(rule_file.cookie_keys, now)
     scoped = []
     for order, route in enumerate(rule_file.routes):
         host, host_rank = _host(route, head)
@@ -137,7 +142,7 @@ def explain(rule_file: RuleFile, head: RequestHead) -> Trace:
             outcome = "does not fit" if unfit else "not reached"
             traces.append(RouteTrace(route.name, route.service, host, path, method, (), outcome))
             continue
-        trace, decided = _route(route, rule_file.services[route.service], host, path, head)
+        trace, decided = _route(route, rule_file.services[route.service], host, path, head, pinning)
         traces.append(trace)
         taken = route.name
     asked = Trace(shown(head.method), shown(head.host), shown(head.path), head.client, tuple(traces))
@@ -183,7 +188,7 @@ def _path(route: Route, head: RequestHead, order: int) -> tuple[Finding, tuple[i
 
 
 def _route(
-    route: Route, service: Service, host: Finding, path: Finding, head: RequestHead
+    route: Route, service: Service, host: Finding, path: Finding, head: RequestHead, pinning: Pinning
 ) -> tuple[RouteTrace, _Decided | None]:
     method, fits = shown(head.method), not route.methods or head.method.decode("latin-1") in route.methods
     asked = Finding(fits, "every method" if not route.methods else f"method is {method}")
@@ -197,11 +202,11 @@ def _route(
             rules.append(RuleTrace(rule.name, Finding(None, "not reached")))
             continue
         found = Finding(True, "takes every request") if rule.match is None else find(rule.match, head)
-        choice = _choose(rule, route, service, head) if found.holds and rule.split is not None else None
+        choice = _choose(rule, route, service, head, pinning) if found.holds and rule.split is not None else None
         rules.append(RuleTrace(rule.name, found, choice))
         if found.holds:
             version = rule.version if choice is None else choice.version
-            keyed = choice is not None and (choice.key or choice.issues)
+            keyed = choice is not None and (choice.key or choice.issues or choice.pin)
             reason = "match" if choice is None else "sticky" if keyed else "weight"
             decided = _Decided(service.name, version, rule.name, reason)
     outcome = "" if decided is None else f"rule {decided.rule}"
@@ -249,7 +254,7 @@ def shown_quoted(value: bytes) -> str:
     return f"'{shown(value)}'"
 
 
-def _choose(rule: Rule, route: Route, service: Service, head: RequestHead) -> Choice:
+def _choose(rule: Rule, route: Route, service: Service, head: RequestHead, pinning: Pinning) -> Choice:
     assert rule.split is not None
     owned = owners(rule.split.weights, service.stable)
     parts = shares(rule.split.weights)
@@ -258,11 +263,35 @@ def _choose(rule: Rule, route: Route, service: Service, head: RequestHead) -> Ch
     if rule.sticky is None:
         return Choice("", "", "", -1, only, listed)
     salt = rule.sticky.salt or default_salt(service.name, route.name)
-    for key, read in zip(sticky.keys(rule.sticky), sticky.key_readers(rule.sticky), strict=True):
+    chosen = _by_key(rule.sticky, salt, owned, listed, head) or Choice("", "", salt, -1, only, listed)
+    cookie = rule.sticky.cookie
+    if cookie is not None and rule.sticky.mode == "pin":
+        pin = Pins(pinning, service.name, salt, cookie.ttl).read(head.cookie(cookie.name.encode()) or b"")
+        return _pinned(chosen, cookie.name, pin, rule)
+    return chosen if chosen.key or cookie is None else replace(chosen, issues=cookie.name)
+
+
+def _by_key(
+    how: Sticky, salt: str, owned: tuple[Owner, ...], listed: tuple[Share, ...], head: RequestHead
+) -> Choice | None:
+    for key, read in zip(sticky.keys(how), sticky.key_readers(how), strict=True):
         values = read(head)
         if values and values[0]:
             bucket = bucketer(salt)(values[0])
             name = f"{key.where} {key.name}".rstrip()
             return Choice(name, shown(values[0]), salt, bucket, owner_of(bucket, owned), listed)
-    issues = "" if rule.sticky.cookie is None else rule.sticky.cookie.name
-    return Choice("", "", salt, -1, only, listed, issues)
+    return None
+
+
+def _pinned(by_key: Choice, name: str, pin: Pin | None, rule: Rule) -> Choice:
+    """What a pin makes of what the key would have chosen."""
+    if pin is None:
+        told = f"none that holds in cookie {name}: set to the version that is chosen here"
+    elif pin.version in sticky.kept(rule):
+        return replace(by_key, version=pin.version, pin=f"{pin.version}: its weight is 0, and those on it are kept")
+    elif any(share.version == pin.version for share in by_key.shares):
+        renewed = "" if pin.fresh else f"; cookie {name} is written anew"
+        return replace(by_key, version=pin.version, pin=f"{pin.version}, by cookie {name}{renewed}")
+    else:
+        told = f"{pin.version}, which has no weight here: moves to the version that is chosen here"
+    return replace(by_key, issues=name, pin=told)

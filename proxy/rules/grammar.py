@@ -205,6 +205,7 @@ STICKY_COOKIE: Final = ByKind(
         Key("domain", some("a domain", units.cookie_domain)),
         Key("secure", BOOLEAN),
         Key("same_site", choice("lax", "strict", "none")),
+        Key("http_only", BOOLEAN),
     ),
 )
 STICKY: Final = Record(
@@ -212,9 +213,8 @@ STICKY: Final = Record(
     Key("by", ListOf(STICKY_KEY, low=1, single=True)),
     Key("cookie", STICKY_COOKIE),
     Key("salt", TEXT),
-    Key("mode", choice("hash", later=("pin",))),
+    Key("mode", choice("hash", "pin")),
     Key("on_zero", choice("move", "keep")),
-    later=("on_zero",),
 )
 SPLIT: Final = Then(MapOf("versions and weights", units.name, WEIGHT), lambda weights: Split(tuple(weights.items())))
 RULE: Final = Record(

@@ -383,3 +383,5 @@ class RuleFile:
     """The file's own tests, run before it is taken into use."""
     files: dict[str, bytes] = field(default_factory=dict, repr=False)
     """What stands in the files that it names, by path; filled in by who may read files."""
+    cookie_keys: tuple[bytes, ...] = field(default=(), repr=False)
+    """What signs pins, likewise filled in; none: a key that everybody knows."""

@@ -23,20 +23,24 @@ class StickyKey:
 
 @dataclass(frozen=True, slots=True)
 class StickyCookie:
-    """The cookie with a random id that the proxy gives to those who bring no key. Always HttpOnly."""
+    """The cookie with a random id that the proxy gives to those who bring no key; with mode pin also with their
+    version, signed, and to everybody."""
 
     name: str
     """The cookie's name; it should be the proxy's own, not one of the service's."""
     ttl: float = 0.0
-    """How long browsers keep it, in seconds; 0: until the browser closes."""
+    """How long browsers keep it, in seconds; 0: until the browser closes. With mode pin it is prolonged for whoever
+    comes back in the second half of this time."""
     path: str = "/"
     """The paths it is sent for."""
     domain: str = ""
     """The domain it is sent to, with its subdomains; empty: only the host that set it."""
     secure: bool = False
-    """Sent over https only."""
+    """Sent over https only, even where it was set over http. One that is set over https always is."""
     same_site: SameSite = "lax"
     """Whether it is sent on requests from other sites; `none` needs `secure: true`."""
+    http_only: bool = True
+    """Hidden from the scripts of the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,8 @@ class Sticky:
     salt: str = ""
     """Hashed together with the key. Default: `SERVICE/ROUTE`. Rules with equal salts give a person equal buckets."""
     mode: StickyMode = "hash"
-    """hash: follows the weights. pin: a person stays where they are when the weight changes."""
+    """hash: a person follows the weights. pin: they stay where they are when weights change, as the cookie says, which
+    comes before every key; keys then decide where they begin."""
     on_zero: OnZero = "move"
-    """What becomes of those pinned to a version whose weight is 0: they move to another version, or keep this one."""
+    """What becomes of those pinned to a version whose weight is 0: they move to another version, or keep this one while
+    it stands in the split. Kept pins are not prolonged, so after the cookie's `ttl` nobody is left there."""

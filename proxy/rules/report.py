@@ -62,6 +62,8 @@ def _finding(finding: Finding, indent: str) -> Iterator[str]:
 
 def _choice(choice: Choice) -> Iterator[str]:
     indent = "         "
+    if choice.pin:
+        yield f"{indent}{'pin':8}{choice.pin}"
     if choice.key:
         yield f"{indent}{'key':8}{choice.key} '{choice.value}'"
         yield f"{indent}{'salt':8}{choice.salt}"

@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 from proxy.http.message import RequestHead
 from proxy.rules.conditions import read_fields
+from proxy.rules.model import Rule
 from proxy.rules.person import Sticky, StickyCookie, StickyKey
-from proxy.rules.values import Read, reader
+from proxy.rules.pin import known_id
+from proxy.rules.values import Read, Values, reader
 
 
 def keys(sticky: Sticky) -> tuple[StickyKey, ...]:
@@ -17,8 +19,14 @@ def keys(sticky: Sticky) -> tuple[StickyKey, ...]:
 
 
 def key_readers(sticky: Sticky) -> tuple[Read, ...]:
-    """The values at each of these places. Of several the first is the key; an empty one counts as absent."""
-    return tuple(reader(key.where, key.name) for key in keys(sticky))
+    """The values at each of these places. Of several the first is the key; an empty one counts as absent.
+
+    Of a cookie with a pin the key is the person's id, which stays when the pin is written anew.
+    """
+    readers = [reader(key.where, key.name) for key in keys(sticky)]
+    if sticky.mode == "pin":
+        readers.append(_person_reader(readers.pop()))
+    return tuple(readers)
 
 
 def needs(sticky: Sticky) -> set[bytes]:
@@ -26,14 +34,22 @@ def needs(sticky: Sticky) -> set[bytes]:
     return {field for key in keys(sticky) for field in read_fields(key.where, key.name)}
 
 
+def kept(rule: Rule) -> tuple[str, ...]:
+    """The versions of weight 0 that a rule leaves those on who are pinned there. Who stands out of the split keeps
+    nobody: so the last ones are moved, too, when that is wanted."""
+    if rule.split is None or rule.sticky is None or (rule.sticky.mode, rule.sticky.on_zero) != ("pin", "keep"):
+        return ()
+    return tuple(version for version, weight in rule.split.weights if weight == 0)
+
+
 def cookie_writer(cookie: StickyCookie) -> Callable[[str, RequestHead], bytes]:
-    """Makes the value of a Set-Cookie field (RFC 6265) from an id, for the client that sent this request."""
+    """Makes the value of a Set-Cookie field (RFC 6265) from an id or pin, for the client that sent this request."""
     attributes = f"; Path={cookie.path}"
     if cookie.domain:
         attributes += f"; Domain={cookie.domain}"
     if cookie.ttl > 0:
         attributes += f"; Max-Age={max(1, round(cookie.ttl))}"
-    attributes += f"; HttpOnly; SameSite={cookie.same_site.capitalize()}"
+    attributes += ("; HttpOnly" if cookie.http_only else "") + f"; SameSite={cookie.same_site.capitalize()}"
     plain = attributes.encode()
     secure = plain + b"; Secure"
     start = cookie.name.encode() + b"="
@@ -43,3 +59,11 @@ def cookie_writer(cookie: StickyCookie) -> Callable[[str, RequestHead], bytes]:
         return start + key.encode() + (secure if over_tls else plain)
 
     return write
+
+
+def _person_reader(read: Read) -> Read:
+    def read_person(head: RequestHead) -> Values:
+        values = read(head)
+        return (known_id(values[0]),) if values else ()
+
+    return read_person

@@ -25,7 +25,7 @@ def run_trials(rule_file: RuleFile, table: RouteTable, read_head: ReadHead, file
     """A fault for each of the file's tests that does not hold; `table` is `rule_file` compiled."""
     faults = []
     for trial in rule_file.tests:
-        wrong = _run(trial, rule_file, table, read_head)
+        wrong = _run(trial, table, read_head)
         if wrong:
             faults.append(Fault(file, trial.line, trial.column, trial.path, wrong))
     return faults
@@ -40,7 +40,7 @@ def head_bytes(request: TrialRequest) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-def _run(trial: Trial, rule_file: RuleFile, table: RouteTable, read_head: ReadHead) -> str:
+def _run(trial: Trial, table: RouteTable, read_head: ReadHead) -> str:
     """What is wrong; empty if the test holds."""
     try:
         head = read_head(head_bytes(trial.request), table.needs)
@@ -48,7 +48,7 @@ def _run(trial: Trial, rule_file: RuleFile, table: RouteTable, read_head: ReadHe
         return f"the request is refused before any rule: {error.text}"
     head.client = trial.request.client_ip
     decision = table.match(head)
-    if trial.expect.version and decision is not None and _drawn(decision, rule_file):
+    if trial.expect.version and decision is not None and _drawn(decision, table, head):
         return (
             f"the version is drawn at random by rule '{decision.rule}' of route '{decision.route}': "
             "expect a `rule` or `reason`, or send what the rule is sticky by"
@@ -67,13 +67,9 @@ def _found(decision: Decision | None, aspect: str) -> str | int:
     return found
 
 
-def _drawn(decision: Decision, rule_file: RuleFile) -> bool:
+def _drawn(decision: Decision, table: RouteTable, head: RequestHead) -> bool:
     """Whether another request like this one may go to another version."""
-    if decision.reason != "weight":
-        return False
-    route = next(route for route in rule_file.routes if route.name == decision.route)
-    split = route.rules[decision.rule_order].split
-    return split is not None and sum(weight > 0 for _, weight in split.weights) > 1
+    return (decision.reason == "weight" or bool(decision.set_cookie)) and not table.explain(head).version
 
 
 def _quoted(value: str | int) -> str:

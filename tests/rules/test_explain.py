@@ -28,13 +28,13 @@ from proxy.rules.model import (
     ValueTest,
 )
 from proxy.rules.person import Sticky, StickyCookie, StickyKey
+from proxy.rules.pin import NO_PINNING, Pins
 from proxy.rules.report import UNFIT_SHOWN_MAX, render_text, to_json
 from tests.rules.build import NEXT, equal, request, route, rule, rule_file
 
 TESTERS = rule("testers", AnyOf((equal("header", "foo", "bar"), equal("cookie", "foo", "bar"))), "v2")
-EVERYONE = replace(
-    rule("everyone", v1=80, v2=20), sticky=Sticky((StickyKey("header", "x-user"),), StickyCookie("gray"))
-)
+BY_USER = (StickyKey("header", "x-user"),)
+EVERYONE = replace(rule("everyone", v1=80, v2=20), sticky=Sticky(BY_USER, StickyCookie("gray")))
 FILE = rule_file(
     route("old", hosts=("old.test",)),
     route("shop", TESTERS, EVERYONE, rule("late", version="v3")),
@@ -114,6 +114,47 @@ def test_what_happens_without_a_key() -> None:
     assert (drawn.version, drawn.reason) == ("", "weight") and "drawn per request" in render_text(drawn)
     certain = explain(rule_file(route("r", rule("everyone", v1=0, v2=20))), request())
     assert (certain.version, certain.reason) == ("v2", "weight")
+
+
+PERSON = "0123456789abcdef01234567"
+PINNED = rule_file(
+    route(
+        "shop",
+        replace(
+            rule("everyone", v1=80, v2=20, v3=0),
+            sticky=Sticky(BY_USER, StickyCookie("gray", ttl=100.0), mode="pin", on_zero="keep"),
+        ),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("version", "now", "told", "then"),
+    [
+        ("v2", 0, "v2, by cookie gray", "v2"),
+        ("v2", 50, "v2, by cookie gray; cookie gray is written anew", "v2"),
+        ("v3", 50, "v3: its weight is 0, and those on it are kept", "v3"),
+        ("v3", 100, "none that holds in cookie gray: set to the version that is chosen here", "v1"),
+        ("v4", 0, "v4, which has no weight here: moves to the version that is chosen here", "v1"),
+    ],
+)
+def test_what_becomes_of_a_pin(version: str, now: int, told: str, then: str) -> None:
+    """The pin comes first; the bucket beside it is where the key alone would lead."""
+    value = Pins(NO_PINNING, "shop", "shop/shop", 0).write(PERSON, version)
+    trace = explain(PINNED, request("/", f"Cookie: gray={value}", "x-user: alice"), lambda: float(now))
+    assert (trace.version, trace.reason) == (then, "sticky")
+    text = render_text(trace)
+    assert f"pin     {told}\n" in text and "key     header x-user 'alice'" in text
+    choice = trace.routes[0].rules[0].choice
+    assert choice is not None and choice.bucket == 2808
+
+
+def test_whoever_has_no_pin_and_no_key_is_given_one() -> None:
+    """Nobody can know where; with an id alone it is known."""
+    trace = explain(PINNED, request())
+    assert (trace.version, trace.reason) == ("", "sticky")
+    assert "key     absent: a random id is given with cookie gray" in render_text(trace)
+    assert explain(PINNED, request("/", f"Cookie: gray={PERSON}")).version in ("v1", "v2")
 
 
 def test_no_route_and_status() -> None:

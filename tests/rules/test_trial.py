@@ -22,6 +22,10 @@ routes:
       - {name: office, match: {client_ip: 10.0.0.0/8}, version: v2}
       - {name: sure, match: {path: /sure}, split: {v1: 0, v2: 1}}
       - {name: people, match: {query: {q: é}}, split: {v1: 1, v2: 1}, sticky: {by: {cookie: uid}}}
+      - name: pinned
+        match: {path: /pinned}
+        split: {v1: 1, v2: 1}
+        sticky: {by: {cookie: uid}, cookie: gray, mode: pin}
       - {name: drawn, match: {path: /drawn}, split: {v1: 1, v2: 1}}
     otherwise: {status: 410}
 tests:
@@ -49,6 +53,9 @@ def run(request: str, expect: str) -> list[str]:
         ("{path: '/?q=%C3%A9', cookies: {uid: 7}}", "{rule: people, reason: sticky}"),
         ("{path: '/?q=é'}", "{rule: people, reason: weight}"),
         ("{path: /drawn, method: PUT}", "{rule: drawn, reason: weight}"),
+        ("{path: /pinned}", "{rule: pinned, reason: sticky}"),
+        ("{path: /pinned, cookies: {uid: 2}}", "{version: v1}"),
+        ("{path: /pinned, cookies: {uid: 9}}", "{version: v2}"),
         ("{path: /else}", '{status: 410, rule: ""}'),
         ("{host: b.example.com}", '{status: 404, route: ""}'),
     ],
@@ -85,12 +92,18 @@ def test_a_test_that_holds_says_nothing(request_: str, expect: str) -> None:
             "the version is drawn at random by rule 'drawn' of route 'main': "
             "expect a `rule` or `reason`, or send what the rule is sticky by",
         ),
+        (
+            "{path: /pinned}",
+            "{version: v1}",
+            "the version is drawn at random by rule 'pinned' of route 'main': "
+            "expect a `rule` or `reason`, or send what the rule is sticky by",
+        ),
         ("{host: 'a b'}", "{status: 404}", "the request is refused before any rule: Host is not a host"),
     ],
 )
 def test_a_test_that_fails_says_what_was_found(request_: str, expect: str, fault: str) -> None:
     """With the line of the test, in one sentence."""
-    assert run(request_, expect) == [f"rules.yaml:16:5: tests[0]: {fault}"]
+    assert run(request_, expect) == [f"rules.yaml:20:5: tests[0]: {fault}"]
 
 
 def test_the_request_as_it_is_sent() -> None:
