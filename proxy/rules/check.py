@@ -6,9 +6,10 @@ absent from the model, and nothing is said of it here a second time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+from proxy.rules import cookies
 from proxy.rules.expect import Expectation, Trial
 from proxy.rules.model import (
     AllOf,
@@ -93,7 +94,7 @@ def _check_route(route: Route, services: Mapping[str, Service], at: Path) -> Ite
         yield from _check_without_service(route, at)
     yield from _duplicates([rule.name for rule in route.rules], (*at, "rules"), "rule")
     for number, rule in enumerate(route.rules):
-        yield from _check_rule(rule, service, (*at, "rules", number))
+        yield from _check_rule(rule, route.hosts, service, (*at, "rules", number))
         yield from _check_actions(rule, route, service, (*at, "rules", number))
     if route.otherwise.kind == "version":
         yield from _known_version(route.otherwise.version, service, (*at, "otherwise"))
@@ -112,7 +113,7 @@ def _check_without_service(route: Route, at: Path) -> Iterator[Finding]:
         yield (*at, "service"), f"missing key 'service': {needs[0]}"
 
 
-def _check_rule(rule: Rule, service: Service | None, at: Path) -> Iterator[Finding]:
+def _check_rule(rule: Rule, hosts: Sequence[str], service: Service | None, at: Path) -> Iterator[Finding]:
     if rule.match is not None:
         yield from _check_condition(rule.match, (*at, "match"))
     outcomes = [f"`{key}`" for key in ("version", "split", "redirect", "respond") if getattr(rule, key)]
@@ -129,6 +130,8 @@ def _check_rule(rule: Rule, service: Service | None, at: Path) -> Iterator[Findi
         if rule.split is None:
             yield (*at, "sticky"), "`sticky` stands beside a `split`; one version is sticky by itself"
         yield from _check_sticky(rule.sticky, (*at, "sticky"))
+        if rule.sticky.cookie is not None:
+            yield from cookies.refused(rule.sticky.cookie, hosts, (*at, "sticky", "cookie"))
     if rule.redirect is not None or rule.respond is not None:
         for key in ("rewrite", "request_headers", "mirror"):
             if getattr(rule, key) is not None:
@@ -148,8 +151,10 @@ def _check_actions(part: Route | Rule, route: Route, service: Service | None, at
 def _check_sticky(sticky: Sticky, at: Path) -> Iterator[Finding]:
     if not sticky.by and sticky.cookie is None:
         yield at, "nothing to know a person by; add `by:` or `cookie:`"
-    if sticky.cookie is not None and sticky.cookie.same_site == "none" and not sticky.cookie.secure:
-        yield (*at, "cookie", "same_site"), "browsers refuse `same_site: none` without `secure: true`"
+    if sticky.mode == "pin" and sticky.cookie is None:
+        yield (*at, "mode"), "`pin` remembers the version in a cookie; add `cookie:`"
+    if sticky.mode != "pin" and sticky.on_zero == "keep":
+        yield (*at, "on_zero"), "speaks of pins; add `mode: pin`"
 
 
 def _check_condition(condition: Condition, at: Path) -> Iterator[Finding]:

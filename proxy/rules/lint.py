@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from proxy.rules import cookies
 from proxy.rules.model import AllOf, AnyOf, Condition, FieldTest, MethodTest, Route, Rule, RuleFile, TextTest
 from proxy.rules.nodes import Path
+from proxy.rules.sticky import kept
 
 Finding = tuple[Path, str]
 SHARE_MIN: Final = 1 / 10_000
@@ -25,6 +27,7 @@ def lint(rule_file: RuleFile) -> Iterator[Finding]:
     for number, route in enumerate(rule_file.routes):
         yield from _shadowed_rules(route, ("routes", number, "rules"))
         yield from _small_shares(route, ("routes", number, "rules"))
+    yield from cookies.odd(rule_file.routes)
     yield from _unreached(rule_file)
 
 
@@ -138,6 +141,7 @@ def _unreached(rule_file: RuleFile) -> Iterator[Finding]:
             versions.add(rule.version)
             if rule.split is not None:
                 versions.update(version for version, weight in rule.split.weights if weight > 0)
+                versions.update(kept(rule))
     for name, service in rule_file.services.items():
         if name not in routed:
             yield ("services", name), f"no route leads to service '{name}'"

@@ -320,7 +320,10 @@ def cookie_path(text: str) -> str:
 
 def cookie_domain(text: str) -> str:
     """The Domain attribute of a cookie; a dot at its front means nothing (RFC 6265 section 5.2.3)."""
-    return host(text.removeprefix("."))
+    domain = host(text.removeprefix("."))
+    if domain.startswith("[") or re.fullmatch("[0-9.]+", domain):
+        raise ValueError(f"'{text}' is an address, which has no subdomains: leave `domain` out")
+    return domain
 
 
 def retry_condition(text: str) -> str | int:

@@ -59,11 +59,14 @@ def test_a_route_behind_one_of_the_same_scope() -> None:
 
 
 def test_a_version_no_rule_can_reach() -> None:
-    """A weight of 0 reaches nobody; `fallback: any` may reach every version; the stable one is always of use."""
+    """A weight of 0 reaches nobody but those who are kept; `fallback: any` may reach every version; the stable one is
+    always of use."""
     assert warnings("  - {service: shop, rules: [{split: {v1: 1, v2: 0}}]}\n") == [
         ("services.shop.versions.v2", "no rule leads to version 'v2'")
     ]
     assert warnings("  - {service: shop, otherwise: v2}\n") == []
+    keep = "sticky: {cookie: gray, mode: pin, on_zero: keep}"
+    assert warnings(f"  - {{service: shop, rules: [{{split: {{v1: 1, v2: 0}}, {keep}}}]}}\n") == []
     assert parse(SHOP.replace("shop:\n", "shop:\n    fallback: any\n") + "  - {service: shop}\n", "r").warnings == []
 
 
