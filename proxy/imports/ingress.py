@@ -1,80 +1,141 @@
-"""Ingress objects -> routes: a host and path is a route, its Services are versions of one service.
-
-What annotations say of releases is read by the files of the controllers that had them.
-"""
+"""Ingress objects -> routes: a host and path is a route, the Services that stand there are versions of one service."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from typing import Any
 
-from proxy.imports.draft import Backend, Draft, Part
-from proxy.imports.manifests import Object, get, items_at, text_at
-from proxy.rules.nodes import Node
+from proxy.imports import nginx_paths
+from proxy.imports.ack import Release, note_idle
+from proxy.imports.canary import canary_rules, note_disabled
+from proxy.imports.draft import Draft, Part, ServiceDraft
+from proxy.imports.locations import Location, Named, annotation, locations
+from proxy.imports.manifests import Object
+from proxy.imports.nginx import Settings, settings
+from proxy.imports.nginx_paths import Place
 
-Scope = tuple[str, str, str]
-"""Host (empty: every one), path, and how the path is compared: `Exact`, `Prefix`, `ImplementationSpecific`."""
-
-
-@dataclass(slots=True)
-class Location:
-    """A host and path, and the Services it leads to, each with the node that names it."""
-
-    scope: Scope
-    ingress: Object
-    backends: list[tuple[Backend, Node]] = field(default_factory=list)
-
-    @property
-    def label(self) -> str:
-        host, path, kind = self.scope
-        return f"{self.ingress.label}: host {host or 'any'}, path {path} ({kind})"
+Hosts = dict[str, list[str]]
+"""Other names of a host, by the host."""
 
 
 def draft_ingresses(ingresses: list[Object], draft: Draft) -> None:
     """Add a route for each host and path of these Ingress objects."""
-    locations: dict[Scope, Location] = {}
+    found = locations(ingresses, draft)
+    said = {ingress.label: settings(ingress, draft) for ingress in ingresses}
     for ingress in ingresses:
-        for scope, backend, node in _paths(ingress):
-            location = locations.setdefault(scope, Location(scope, ingress))
-            location.backends.append((backend, node))
-    for location in locations.values():
-        _draft_route(location, draft)
+        mine = [location for location in found if location.ingress is ingress]
+        note_idle(ingress, [location for location in mine if len(location.backends) > 1], draft)
+        note_disabled(ingress, draft)
+    hosts = _aliases(found, said)
+    for location in _with_roots(found, said):
+        _draft_app_root(location, said[location.ingress.label], hosts, draft)
+    for place in nginx_paths.places(found, draft):
+        _draft_route(place, said[place.location.ingress.label], hosts, draft)
+    _draft_www(found, said, hosts, draft)
 
 
-def _draft_route(location: Location, draft: Draft) -> None:
-    host, path, kind = location.scope
-    service = draft.service(location.backends[0][0], location.label)
-    for backend, node in location.backends:
-        draft.version(service, backend, location.ingress, node)
-    name = draft.title(f"{location.ingress.name} {host}{path}")
-    keys = {
-        "name": name,
-        "hosts": [host],
-        "path": {"exact": path} if kind == "Exact" else path,
-        "service": service.name,
-    }
-    if not host:
-        del keys["hosts"]
-    draft.routes.append(Part(keys, [location.label]))
+def _draft_route(place: Place, said: Settings, hosts: Hosts, draft: Draft) -> None:
+    location = place.location
+    comments = [location.label]
+    release = Release(location, draft) if len(location.backends) > 1 else None
+    stable = release.old if release is not None else location.backends[0]
+    service = draft.service(stable.backend, _service_comment(location), _own(said))
+    _add_versions(service, [stable, *location.backends, *location.canaries], said, draft)
+    rules = [*said.first]
+    if release is not None:
+        rules += release.rules(service)
+        service.part.keys["fallback"] = "any"
+        comments.append(
+            "A Service without endpoints is stood in for by another one of the path, as ACK did: fallback any."
+        )
+    elif location.canaries:
+        rules += canary_rules(location, service, _sticky(location, said), draft)
+    route = {"rewrite": place.rewrite} if place.rewrite else {}
+    keys = _scope(draft.title(_title(location)), location.scope.host, hosts) | {"path": place.path}
+    keys |= {"service": service.name} | _merged(said.route, route)
+    if rules:
+        keys["rules"] = _uniquely_named(rules)
+    draft.routes.append(Part(keys, comments))
 
 
-def _paths(ingress: Object) -> Iterator[tuple[Scope, Backend, Node]]:
-    for rule in items_at(ingress.body, "spec", "rules"):
-        for path in items_at(rule, "http", "paths"):
-            found = get(path, "backend")
-            backend = _backend(ingress, found)
-            if found is not None and backend is not None:
-                kind = text_at(path, "pathType") or "ImplementationSpecific"
-                yield (text_at(rule, "host").lower(), text_at(path, "path") or "/", kind), backend, found
-    for key in ("defaultBackend", "backend"):
-        found = get(ingress.body, "spec", key)
-        backend = _backend(ingress, found)
-        if found is not None and backend is not None:
-            yield ("", "/", "Prefix"), backend, found
+def _add_versions(service: ServiceDraft, named: list[Named], said: Settings, draft: Draft) -> None:
+    for each in named:
+        draft.version(service, each.backend, each.ingress, each.node)
+        if each.backend.scheme == "https":  # nginx believes any certificate unless it is told otherwise
+            service.part.keys["tls"] = {"verify": False} | said.service.get("tls", {})
 
 
-def _backend(ingress: Object, node: Node | None) -> Backend | None:
-    """A backend in the words of networking.k8s.io/v1, or of the beta versions before it."""
-    name = text_at(node, "service", "name") or text_at(node, "serviceName")
-    port = text_at(node, "service", "port", "number") or text_at(node, "service", "port", "name")
-    return Backend(ingress.namespace, name, port or text_at(node, "servicePort") or "80") if name else None
+def _service_comment(location: Location) -> str:
+    names = ", ".join(dict.fromkeys(named.backend.label for named in (*location.backends, *location.canaries)))
+    return f"Services of the cluster: {names}"
+
+
+def _own(said: Settings) -> str:
+    """A service with settings of its own is not shared with routes that have none."""
+    tls = said.service.get("tls", {})
+    return "-verified" if tls.get("verify") else ""
+
+
+def _sticky(location: Location, said: Settings) -> dict[str, Any] | None:
+    """Whether the affinity of the main Ingress reaches over its canaries."""
+    behavior = annotation(location.canaries[0].ingress, "affinity-canary-behavior")
+    return None if behavior is not None and behavior.text.strip() == "legacy" else said.sticky
+
+
+def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Both; maps that stand in both are joined."""
+    return one | {key: one.get(key, {}) | value for key, value in other.items()}
+
+
+def _title(location: Location) -> str:
+    return f"{location.ingress.name} {location.scope.host or '*'}{location.scope.path}"
+
+
+def _scope(name: str, host: str, hosts: Hosts) -> dict[str, Any]:
+    return {"name": name} | ({"hosts": [host, *hosts.get(host, ())]} if host else {})
+
+
+def _uniquely_named(rules: list[Part]) -> list[Part]:
+    seen: dict[str, int] = {}
+    for rule in rules:
+        name = rule.keys["name"] = rule.keys["name"][:120]
+        seen[name] = seen.get(name, 0) + 1
+        if seen[name] > 1:
+            rule.keys["name"] = f"{name} {seen[name]}"
+    return rules
+
+
+# --- Hosts -----------------------------------------------------------------------------------------------------------
+
+
+def _aliases(found: list[Location], said: dict[str, Settings]) -> Hosts:
+    """`server-alias`: as nginx, names that are hosts of their own stay so."""
+    own = {location.scope.host for location in found}
+    hosts: Hosts = {}
+    for location in found:
+        names = hosts.setdefault(location.scope.host, [])
+        names += [alias for alias in said[location.ingress.label].aliases if alias not in own and alias not in names]
+    return hosts
+
+
+def _with_roots(found: list[Location], said: dict[str, Settings]) -> list[Location]:
+    """One location of each host whose `/` is redirected to `app-root`."""
+    rooted = [location for location in found if said[location.ingress.label].app_root]
+    return list({location.scope.host: location for location in reversed(rooted)}.values())[::-1]
+
+
+def _draft_app_root(location: Location, said: Settings, hosts: Hosts, draft: Draft) -> None:
+    keys = _scope(draft.title(f"{location.ingress.name} app-root"), location.scope.host, hosts)
+    keys |= {"path": {"exact": "/"}, "redirect": {"path": said.app_root, "status": 302}}
+    draft.routes.append(Part(keys, [f"{location.ingress.label}: app-root"]))
+
+
+def _draft_www(found: list[Location], said: dict[str, Settings], hosts: Hosts, draft: Draft) -> None:
+    """`from-to-www-redirect`: the name with www. to the one without it, or the other way round."""
+    own = {location.scope.host for location in found}
+    for location in {location.scope.host: location for location in found}.values():
+        host = location.scope.host
+        other = host.removeprefix("www.") if host.startswith("www.") else f"www.{host}"
+        if said[location.ingress.label].www and host and host[0] != "*" and other not in own:
+            keys = _scope(draft.title(f"{location.ingress.name} {other}"), other, {})
+            keys |= {"redirect": {"host": host, "status": 308}}
+            draft.routes.append(Part(keys, [f"{location.ingress.label}: from-to-www-redirect"]))
