@@ -5,34 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import Final
 
 import proxy
 from proxy import settings
+from proxy.commands import drain
+from proxy.commands.base import EXIT_FAILED, EXIT_USAGE, Command, Parser, UsageError, content_of
 from proxy.errors import RuleError, StartError
-
-if TYPE_CHECKING:
-    from proxy.sources.base import Content
-
-EXIT_FAILED: Final = 1
-EXIT_USAGE: Final = 2
-
-Parser = argparse.ArgumentParser
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """One command. run: gives the exit code; what it raises becomes lines on stderr and a code in `main`."""
-
-    help: str
-    add_arguments: Callable[[Parser], None]
-    run: Callable[[argparse.Namespace], int]
-
-
-class UsageError(Exception):
-    """The command was called in a way that makes no sense; the text is one line."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -124,7 +104,7 @@ def _check(given: argparse.Namespace) -> int:
     from proxy.run.load import load
 
     try:
-        loaded = load(_content(given.rules))
+        loaded = load(content_of(given.rules))
     except RuleError as error:
         print(error)
         print(f"{given.rules}: {_counted(len(error.faults), 'fault')}")
@@ -172,7 +152,7 @@ def _explain(given: argparse.Namespace) -> int:
         head = asked(url, method[0] if method else given.method or "GET", headers, cookies, given.client_ip)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    trace = explain(load(_content(given.rules)).rule_file, head)
+    trace = explain(load(content_of(given.rules)).rule_file, head)
     print(json.dumps(to_json(trace), indent=2, ensure_ascii=False) if given.json else render_text(trace).rstrip("\n"))
     return 0
 
@@ -204,7 +184,7 @@ def _import(given: argparse.Namespace) -> int:
     except ValueError as error:
         raise UsageError(str(error)) from None
     stdin = given.manifests == "-"
-    content = Content("standard input", sys.stdin.buffer.read()) if stdin else _content(given.manifests)
+    content = Content("standard input", sys.stdin.buffer.read()) if stdin else content_of(given.manifests)
     imported = import_text(content.text(), content.name, urls)
     if imported is None:
         raise StartError(f"{content.name} holds no Kubernetes objects, like Ingress")
@@ -229,16 +209,6 @@ def _schema(_: argparse.Namespace) -> int:
     return 0
 
 
-def _content(path: str) -> Content:
-    from proxy.sources.base import SourceError
-    from proxy.sources.file import FileSource
-
-    try:
-        return FileSource(path).read()
-    except SourceError as error:
-        raise StartError(str(error)) from None
-
-
 def _no_arguments(_: Parser) -> None:
     """A command that takes none."""
 
@@ -249,5 +219,6 @@ COMMANDS: Final = {
     "check": Command("Print every fault and warning of a rule file, and run its tests.", _rules_argument, _check),
     "explain": Command("Say which version a request would get, and why.", _explain_arguments, _explain),
     "import": Command("Print a rule file made of Kubernetes manifests (Ingress).", _import_arguments, _import),
+    "drain": Command("Wait until a version may be switched off.", drain.add_arguments, drain.run),
     "schema": Command("Print the JSON Schema of the rule file, for editors.", _no_arguments, _schema),
 }

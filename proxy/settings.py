@@ -25,7 +25,7 @@ LISTENERS_MAX: Final = 64
 """Addresses to listen on; each is a socket in each worker."""
 CERTIFICATES_MAX: Final = 1000
 """Certificates to choose from; all their files are read once a second."""
-DRAIN_TIMEOUT_MAX_S: Final = 86_400.0
+DURATION_MAX_S: Final = 86_400.0
 """A day: longer than any supervisor waits before it kills."""
 UNITS_BYTES: Final = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 ACCESS_LOGS: Final = ("off", "json", "text")
@@ -85,10 +85,10 @@ def read_workers(text: str) -> int:
     return int(text)
 
 
-def read_drain_timeout(text: str) -> float:
+def read_duration(text: str) -> float:
     """Seconds, from `30s`, `500ms` or `5m`."""
     parts = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)", text)
-    if parts is None or (seconds := float(parts[1]) * UNITS_S[parts[2]]) > DRAIN_TIMEOUT_MAX_S:
+    if parts is None or (seconds := float(parts[1]) * UNITS_S[parts[2]]) > DURATION_MAX_S:
         raise ValueError(f"'{text}' is not a duration like 30s or 5m, of a day at most")
     return seconds
 
@@ -192,7 +192,7 @@ class Settings:
     )
     drain_timeout_s: float = field(
         default=30.0,
-        metadata=option(read_drain_timeout, "DURATION", "how long requests may take to end at a stop (default 30s)"),
+        metadata=option(read_duration, "DURATION", "how long requests may take to end at a stop (default 30s)"),
     )
     log_level: str = field(
         default="info",

@@ -6,13 +6,15 @@ import re
 import shlex
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import get_args
 
 import aiohttp
 import pytest
 
 from proxy import demo, settings
+from proxy.admin.drain import State
 from proxy.cli import COMMANDS, main
-from tests.serve import Proxy, services, serving
+from tests.serve import Proxy, run, services, serving
 
 ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"]
@@ -144,6 +146,20 @@ async def test_every_path_of_the_admin_port_answers(proxy: Proxy) -> None:
             asked = path.replace("...", "http://shop.example.com/cart")
             async with session.get(proxy.admin + asked) as response:
                 assert response.status == 200, path
+
+
+async def test_drain_waits_for_the_end_of_a_version_that_left_the_file(proxy: Proxy, tmp_path: Path) -> None:
+    """As typed, but for the port; the states it shows are those there are."""
+    text = (tmp_path / "rules.yaml").read_text()
+    text = re.sub(r" +v1: .*\n|stable: v1 .*", "", text).replace("{v1: 80, v2: 20}", "{v2: 100}").partition("tests:")[0]
+    (tmp_path / "rules.yaml").write_text(text)
+    assert len(commands("drain")) == 2
+    for arguments in commands("drain"):
+        code, out, err = await run(*(arguments[: arguments.index("--admin")] if "--admin" in arguments else arguments),
+                                   "--admin", proxy.admin)  # fmt: skip
+        assert (code, err) == (0, "")
+        assert out.splitlines()[-1] in SHELL
+    assert all(f"v1 is {state}" in README for state in get_args(State))
 
 
 async def test_every_metric_it_names_exists(proxy: Proxy) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import asdict
 from typing import Any, Final
@@ -10,14 +11,20 @@ from aiohttp import web
 from multidict import MultiMapping
 
 from proxy.admin.asked import Pair, asked
+from proxy.admin.drain import Drain
 from proxy.admin.view import View
 from proxy.http.message import RequestHead
 from proxy.observe.series import shares_of
 from proxy.rules.explain import explain
 from proxy.rules.model import Route, RuleFile, Service
 from proxy.rules.report import to_json
+from proxy.settings import read_duration
 
 PARAMETERS: Final = frozenset(("url", "method", "header", "cookie", "client_ip"))
+WAIT_MAX_S: Final = 300.0
+"""For one answer of /api/drain: what stands between may end a connection that is silent for longer."""
+DRAIN_POLL_S: Final = 0.25
+"""As often as workers tell what they have under way."""
 
 
 def config(view: View) -> dict[str, Any]:
@@ -34,24 +41,36 @@ def services(view: View) -> dict[str, Any]:
     rule_file = view.rule_file()
     if rule_file is None:
         return {"services": []}
-    return {"services": [_service(view, rule_file, service) for service in rule_file.services.values()]}
+    drains = view.drains.all()
+    return {
+        "services": [
+            _service(view, rule_file, service, drains.get(service.name, [])) for service in rule_file.services.values()
+        ]
+    }
 
 
-def _service(view: View, rule_file: RuleFile, service: Service) -> dict[str, Any]:
-    in_flight = {key[1]: n for key, n in view.registry.gauge("requests_in_flight").items() if key[0] == service.name}
+def _service(view: View, rule_file: RuleFile, service: Service, drains: list[Drain]) -> dict[str, Any]:
+    left = {
+        drain.version: {"state": drain.state, "in_flight": drain.in_flight, "tunnels": drain.tunnels}
+        for drain in drains
+    }
     return {
         "service": service.name,
         "stable": service.stable,
         "versions": [
             {
                 "version": name,
-                "in_flight": int(in_flight.pop(name, 0)),
+                **left[name],
                 "endpoints": [_endpoint(view, service.name, name, spec.url, spec.weight) for spec in version.endpoints],
             }
             for name, version in service.versions.items()
         ],
-        # No longer in the rules, but with requests under way.
-        "draining": [{"version": name, "in_flight": int(number)} for name, number in in_flight.items()],
+        # No longer in the rules, but with something left.
+        "draining": [
+            {"version": drain.version, **left[drain.version]}
+            for drain in drains
+            if not drain.in_rules and drain.state != "idle"
+        ],
         "rules": [entry for route in rule_file.routes if route.service == service.name for entry in _rules(route)],
     }
 
@@ -69,6 +88,43 @@ def _rules(route: Route) -> list[dict[str, Any]]:
         entry: dict[str, Any] = {"route": route.name, "rule": name, "shares": shares}
         entries.append(entry if split is None else entry | {"weights": dict(split.weights)})
     return entries
+
+
+async def drained(view: View, request: web.Request) -> dict[str, Any]:
+    """What is left of a version; with `wait`, told as soon as nothing is, or when that time is over."""
+    service, version = request.match_info["service"], request.match_info["version"]
+    try:
+        until = asyncio.get_running_loop().time() + _wait_s(request.query)
+        while True:
+            drain = view.drains.drain(service, version)
+            left_s = until - asyncio.get_running_loop().time()
+            if drain.state == "idle" or left_s <= 0:
+                break
+            await asyncio.sleep(min(DRAIN_POLL_S, left_s))
+    except LookupError as error:
+        raise web.HTTPNotFound(text=error.args[0]) from None
+    except ValueError as error:
+        raise web.HTTPBadRequest(text=str(error)) from None
+    return {
+        "service": service,
+        "version": version,
+        "state": drain.state,
+        "safe_to_switch_off": drain.state == "idle",
+        "in_rules": drain.in_rules,
+        "in_flight": drain.in_flight,
+        "tunnels": drain.tunnels,
+        "ways": [way._asdict() | {"text": way.text} for way in drain.ways],
+        "left": drain.left,
+    }
+
+
+def _wait_s(query: MultiMapping[str]) -> float:
+    if unknown := set(query) - {"wait"}:
+        raise ValueError(f"unknown parameter '{min(unknown)}'; there is wait, like ?wait=30s")
+    seconds = read_duration(query.get("wait", "0s"))
+    if seconds > WAIT_MAX_S:
+        raise ValueError(f"wait is {WAIT_MAX_S:g} s at most; ask again after that")
+    return seconds
 
 
 def explained(view: View, request: web.Request) -> dict[str, Any]:

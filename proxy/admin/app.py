@@ -55,6 +55,7 @@ def make_app(view: View, host: str, token: Token | None = None) -> web.Applicati
             web.get("/metrics", _answer(lambda request: _metrics(view, request))),
             web.get("/api/config", _answer(lambda _: _json(api.config(view)))),
             web.get("/api/services", _answer(lambda _: _json(api.services(view)))),
+            web.get("/api/drain/{service}/{version}", _drained(view)),
             web.get("/api/explain", _answer(lambda request: _json(api.explained(view, request)))),
         ]
     )
@@ -64,6 +65,13 @@ def make_app(view: View, host: str, token: Token | None = None) -> web.Applicati
 def _answer(make: Callable[[web.Request], web.Response]) -> Handler:
     async def handler(request: web.Request) -> web.Response:
         return make(request)
+
+    return handler
+
+
+def _drained(view: View) -> Handler:
+    async def handler(request: web.Request) -> web.Response:
+        return _json(await api.drained(view, request))
 
     return handler
 

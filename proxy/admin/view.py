@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from proxy.admin.drain import Drains
 from proxy.errors import Fault
 from proxy.observe.metrics import Registry, ReloadResult
 from proxy.rules.model import RuleFile
@@ -31,10 +32,12 @@ class ConfigState:
 class View:
     """registry: every metric. rule_file: the rules in use, if there are any. config: as above.
 
-    unready: why the container should get no traffic, a sentence each; empty: it is ready.
+    unready: why the container should get no traffic, a sentence each; empty: it is ready. drains: what is left of
+    each version.
     """
 
     registry: Registry
     rule_file: Callable[[], RuleFile | None]
     config: Callable[[], ConfigState]
     unready: Callable[[], list[str]]
+    drains: Drains

@@ -19,6 +19,7 @@ from proxy.downstream.stream import ClientStream
 from proxy.downstream.tls import Certificates, Material
 from proxy.errors import ProxyError
 from proxy.gateway.exchange import Exchange
+from proxy.gateway.lingering import Lingering
 from proxy.gateway.logged import LoggedExchange
 from proxy.gateway.snapshot import Snapshot, make_snapshot
 from proxy.gateway.state import State
@@ -48,6 +49,7 @@ class Gateway:
         self._registry = EndpointRegistry(clock, settings.workers)
         door = Door(settings.max_connections, settings.max_connections_per_client)
         self._state = State(clock, counters, self._snapshot(0, RuleFile({}, ()), counters), door)
+        self._lingering = Lingering()
         self._certificates: Certificates | None = None
         self._listeners: list[Listener] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -61,6 +63,7 @@ class Gateway:
     def apply(self, generation: int, rule_file: RuleFile) -> None:
         """Serve every request from now on by these rules, which have been checked."""
         snapshot = self._snapshot(generation, rule_file, self._state.counters)
+        self._lingering.add(self._state.snapshot)
         self._state.snapshot = snapshot
         self.reader = snapshot.reader
 
@@ -84,6 +87,8 @@ class Gateway:
             self._state.counters.connections[listener.name] = len(listener.connections)
         counts = self._state.counters.take()
         counts.endpoints = self._registry.states()
+        counts.generation = self._state.snapshot.generation
+        counts.lingering = self._lingering.versions()
         if self._access_log is not None:
             counts.add["access_log_dropped_total"] = {(): self._access_log.take_dropped()}
         return counts

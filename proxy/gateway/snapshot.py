@@ -13,6 +13,7 @@ from proxy.observe.counters import Counters, DecisionCounts, VersionCounts
 from proxy.rules.compile import compile_table
 from proxy.rules.decision import Decision
 from proxy.rules.model import Retry, Route, RuleFile, Service, Timeouts
+from proxy.rules.reach import fallbacks, rescuer
 from proxy.rules.table import RouteTable
 from proxy.upstream.endpoint import Endpoint, EndpointRegistry
 from proxy.upstream.tls import security
@@ -66,13 +67,14 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """lanes: by Decision.number. nowhere: of requests that no route takes."""
+    """lanes: by Decision.number. nowhere: of requests that no route takes. versions: all that lanes lead to."""
 
     generation: int
     table: RouteTable
     reader: RequestReader
     lanes: tuple[Lane, ...]
     nowhere: Lane
+    versions: tuple[Version, ...]
 
 
 def make_snapshot(
@@ -95,7 +97,7 @@ def make_snapshot(
         for decision in table.decisions
     )
     nowhere = Lane(None, Timeouts(), Retry(), counters.decision("", "", "", "", ""), VersionCounts())
-    return Snapshot(generation, table, RequestReader(table.needs | kept), lanes, nowhere)
+    return Snapshot(generation, table, RequestReader(table.needs | kept), lanes, nowhere, tuple(versions.values()))
 
 
 def _versions(
@@ -135,16 +137,9 @@ def _lane(
     lane = last = to(decision.version, decision.reason)
     if not decision.version:
         return lane
-    for version in _fallbacks(service, decision.version):
+    for version in fallbacks(service, decision.version):
         last.fallback = to(version, "fallback")
         last = last.fallback
-    if service.rescue and decision.version != service.stable:
-        lane.rescue = to(service.stable, "rescue")
+    if stand_in := rescuer(service, decision.version):
+        lane.rescue = to(stand_in, "rescue")
     return lane
-
-
-def _fallbacks(service: Service, version: str) -> list[str]:
-    """The versions to try, in order, when this one has no available endpoint."""
-    others = [name for name in (service.stable, *service.versions) if name != version]
-    kinds = {"stable": others[:1] if version != service.stable else [], "any": list(dict.fromkeys(others)), "none": []}
-    return kinds[service.fallback]

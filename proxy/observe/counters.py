@@ -26,12 +26,16 @@ class Counts:
     """What happened in a worker since the last report (add, observe), and what holds now (gauge, endpoints).
 
     observe: counts per bucket, the last one for +Inf, and the sum. endpoints: (service, version, url) to its state.
+    generation: of the rules by which requests begin. lingering: (service, version) that requests which began by earlier
+    ones are at, or may yet turn to though they are under way on another.
     """
 
     add: dict[str, dict[Labels, float]] = field(default_factory=dict)
     observe: dict[str, dict[Labels, tuple[list[int], float]]] = field(default_factory=dict)
     gauge: dict[str, dict[Labels, float]] = field(default_factory=dict)
     endpoints: dict[Labels, dict[str, float]] = field(default_factory=dict)
+    generation: int = 0
+    lingering: set[tuple[str, str]] = field(default_factory=set)
 
 
 class Histogram:

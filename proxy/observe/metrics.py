@@ -185,6 +185,10 @@ class Registry(Collector):
         """A worker is gone: so is what it had under way. What it counted stays."""
         self._reported.pop(worker_id, None)
 
+    def reported(self, worker_id: int) -> Counts | None:
+        """What a live worker last said, if it has said anything."""
+        return self._reported.get(worker_id)
+
     def set_health(self, up: Mapping[str, bool]) -> None:
         """The health checks' verdicts by endpoint url, all of them; an endpoint without one counts as healthy."""
         self._healthy = dict(up)

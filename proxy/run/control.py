@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from proxy.admin.drain import Drains
 from proxy.admin.view import ConfigState, View
 from proxy.errors import StartError
 from proxy.observe.metrics import Registry
@@ -51,6 +52,7 @@ class Control:
         self._began = began
         self._registry = Registry()
         self._supervisor = Supervisor(start, sockets, self._registry)
+        self._drains = Drains(self._registry, self._living)
         self._reloader = Reloader(source, self._supervisor, self._going_live, self._registry.reloaded)
         self._check: Callable[[RuleFile], None] = lambda _: None  # until the checker is there
         self._told_to_end = asyncio.Event()
@@ -99,7 +101,10 @@ class Control:
         return 0
 
     def _view(self) -> View:
-        return View(self._registry, lambda: self._reloader.rule_file, self._config, self._unready)
+        return View(self._registry, lambda: self._reloader.rule_file, self._config, self._unready, self._drains)
+
+    def _living(self) -> dict[int, str]:
+        return {worker.pid: f"worker {worker.number} (pid {worker.pid})" for worker in self._supervisor.workers}
 
     def _config(self) -> ConfigState:
         applied = {worker.number: worker.generation for worker in self._supervisor.workers}
@@ -143,6 +148,7 @@ class Control:
     def _going_live(self, rule_file: RuleFile, generation: int) -> None:
         """Before the workers: every series of the new rules stands at 0 when the first request arrives."""
         self._registry.declare(rule_file, generation)
+        self._drains.going_live(rule_file, generation)
         self._check(rule_file)
 
     def _certificates_changed(self) -> None:

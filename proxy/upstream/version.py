@@ -18,6 +18,7 @@ class Version:
     """name and service as in the rules; endpoints in file order. balanced_by_key: `pick` heeds its key."""
 
     __slots__ = (
+        "__weakref__",
         "_balance",
         "_choose",
         "_draw",

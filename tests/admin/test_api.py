@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
 from proxy.admin import api
+from proxy.admin.drain import Drains
 from proxy.admin.view import ConfigState, View
 from proxy.errors import Fault
 from proxy.observe.counters import Counts
@@ -39,6 +41,8 @@ ROUTE = Route(
     rules=(Rule("testers", match=FOO_BAR, version="v2"), Rule("everyone", split=Split((("v1", 80.0), ("v2", 20.0))))),
 )
 RULES = RuleFile({"shop": SHOP}, (ROUTE,))
+WITH_V0 = {"v0": Version("v0", (EndpointSpec(V1),))} | SHOP.versions
+BEFORE = RuleFile({"shop": replace(SHOP, versions=WITH_V0)}, (ROUTE,))
 
 
 @pytest.fixture
@@ -49,7 +53,10 @@ def registry() -> Registry:
 
 
 def view(registry: Registry, rules: RuleFile | None = RULES, state: ConfigState | None = None) -> View:
-    return View(registry, lambda: rules, lambda: state or ConfigState(), list)
+    drains = Drains(registry, dict)
+    for generation, known in enumerate((BEFORE, RULES), 3):
+        drains.going_live(known, generation)
+    return View(registry, lambda: rules, lambda: state or ConfigState(), list, drains)
 
 
 def explain(registry: Registry, query: str, rules: RuleFile | None = RULES) -> Any:
@@ -122,7 +129,7 @@ def test_services_show_versions_endpoints_and_shares(registry: Registry) -> None
 def test_a_removed_version_is_shown_while_it_drains(registry: Registry) -> None:
     registry.merge(1, Counts(gauge={"requests_in_flight": {("shop", "v0"): 2, ("other", "v9"): 1}}))
     (shop,) = api.services(view(registry))["services"]
-    assert shop["draining"] == [{"version": "v0", "in_flight": 2}]
+    assert shop["draining"] == [{"version": "v0", "state": "draining", "in_flight": 2, "tunnels": 0}]
 
 
 def test_explain_follows_a_request_through_the_rules(registry: Registry) -> None:

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from proxy.admin.app import REQUEST_LINE_BYTES_MAX, serve
+from proxy.admin.drain import Drains
 from proxy.admin.view import ConfigState, View
 from proxy.errors import Fault, StartError
 from proxy.observe.metrics import Registry
@@ -29,7 +30,7 @@ class Proxy:
         self.broken = False
 
     def view(self) -> View:
-        return View(self.registry, lambda: None, self.tell, lambda: self.unready)
+        return View(self.registry, lambda: None, self.tell, lambda: self.unready, Drains(self.registry, dict))
 
     def tell(self) -> ConfigState:
         if self.broken:

@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from proxy.admin.app import make_app
+from proxy.admin.drain import Drains
 from proxy.admin.gate import loopback
 from proxy.admin.view import ConfigState, View
 from proxy.errors import StartError
@@ -22,7 +23,7 @@ Ask = Callable[..., Any]
 @asynccontextmanager
 async def admin(token: Callable[[], str] | None, host: str = "127.0.0.1") -> AsyncIterator[Ask]:
     """An admin port where `POST /change` does something: asked with these fields, its status, body and headers."""
-    app = make_app(View(Registry(), lambda: None, ConfigState, list), host, token)
+    app = make_app(View(Registry(), lambda: None, ConfigState, list, Drains(Registry(), dict)), host, token)
 
     async def change(_: web.Request) -> web.Response:
         return web.Response(text="changed")

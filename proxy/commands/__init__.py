@@ -1,0 +1,1 @@
+"""The commands that have more to say than `proxy/cli.py` has room for, a file each."""

@@ -1,0 +1,93 @@
+"""`grayhound drain`: waits, with the admin port of a running proxy, until a version may be switched off."""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import re
+import sys
+import time
+import urllib.error
+import urllib.request
+from typing import Any, Final
+from urllib.parse import quote
+
+from proxy.commands.base import EXIT_FAILED, Parser, UsageError
+from proxy.errors import StartError
+from proxy.settings import read_duration
+
+ADMIN: Final = "http://127.0.0.1:9900"
+ASK_S: Final = 2.0
+"""How long one question waits at the admin port: as often it is said what is left, if that has changed."""
+ANSWER_S: Final = 10.0
+"""For an answer to come, beyond that wait, from a control process that is busy with a large rule file."""
+
+
+def add_arguments(parser: Parser) -> None:
+    parser.add_argument("service", metavar="SERVICE")
+    parser.add_argument("version", metavar="VERSION", help="the one to switch off")
+    parser.add_argument("--timeout", metavar="DURATION", default="5m", help="how long to wait (default 5m)")
+    parser.add_argument("--admin", metavar="URL", default=ADMIN, help=f"the proxy's admin port (default {ADMIN})")
+
+
+def run(given: argparse.Namespace) -> int:
+    """0: it is safe to switch off; 1: not within the time, or nobody can say."""
+    try:
+        timeout_s = read_duration(given.timeout)
+    except ValueError as error:
+        raise UsageError(f"--timeout: {error}") from None
+    name = f"{given.service} {given.version}"
+    try:
+        left = _wait(_url(given), name, time.monotonic() + timeout_s)
+    except KeyboardInterrupt:
+        return EXIT_FAILED  # whoever stops waiting has not been told that it is safe
+    if left:
+        print(f"grayhound drain: {name} cannot be switched off after {given.timeout}: {left}", file=sys.stderr)
+        return EXIT_FAILED
+    print(f"{name} is idle: it is safe to switch off")
+    return 0
+
+
+def _url(given: argparse.Namespace) -> str:
+    admin = given.admin if re.match("https?://", given.admin) else f"http://{given.admin}"
+    return f"{admin.rstrip('/')}/api/drain/{quote(given.service, safe='')}/{quote(given.version, safe='')}"
+
+
+def _wait(url: str, name: str, until: float) -> str:
+    """What is left when the time is over, in words; empty: nothing."""
+    said = ""
+    while True:
+        wait_s = max(0.0, min(ASK_S, until - time.monotonic()))
+        drain = _ask(url, wait_s)
+        if drain["safe_to_switch_off"]:
+            return ""
+        left = "; ".join(drain["left"])
+        if time.monotonic() >= until:
+            return left
+        if left != said:
+            print(f"{name} is {drain['state']}: {left}", flush=True)
+            said = left
+
+
+def _ask(url: str, wait_s: float) -> Any:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # the admin port is near, never behind one
+    try:
+        with opener.open(f"{url}?wait={wait_s * 1000:.0f}ms", timeout=wait_s + ANSWER_S) as response:
+            return json.load(response)
+    except urllib.error.HTTPError as error:
+        if error.code == 404 and (text := _told(error)):
+            raise UsageError(text) from None
+        raise StartError(f"{url} answers {error.code}: {_told(error) or error.reason}") from None
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        raise StartError(
+            f"no answer from the admin port at {url}: {getattr(reason, 'strerror', None) or reason}"
+        ) from None
+
+
+def _told(error: urllib.error.HTTPError) -> str:
+    try:
+        return str(json.load(error)["error"])
+    except (ValueError, KeyError, TypeError, OSError):
+        return ""
