@@ -15,7 +15,7 @@ from proxy.downstream.stream import Exchange, Home
 from proxy.errors import BadRequest, ProxyError
 from proxy.http.framing import CHUNKED, UNTIL_CLOSE, ChunkedBody, request_length
 from proxy.http.h1 import RequestReader, answer
-from proxy.http.headers import forward_response, wants_close
+from proxy.http.headers import forward_response, repeatable, wants_close
 from proxy.http.message import RequestHead, ResponseHead
 
 _NO_HEAD: Final = RequestHead(b"", b"", 1, b"", b"", b"", {}, b"")
@@ -48,7 +48,7 @@ class Connection(asyncio.Protocol):
         self._close = False
         self._encode = False
         self._in_loop = False
-        self._reader: RequestReader | None = None  # who read the last plain head; that, and its lines but one
+        self._reader: RequestReader | None = None  # of the last head that may be repeated; it, its lines but one
         self._last = _NO_HEAD
         self._lines = b""
         self._paused = False
@@ -112,11 +112,12 @@ class Connection(asyncio.Protocol):
                 head.client, head.scheme = peer.address, peer.scheme
                 self._close = False
                 self._state = _ANSWERING
-                self._reader, self._last, self._lines = reader, head, data[data.find(b"\r\n") : end]
             else:
                 peer.admit(head)
                 self._close = wants_close(head.fields, head.minor)
                 body, rest = self._first_body(request_length(head.fields, head.minor), rest)
+            if not self._close and repeatable(head):
+                self._reader, self._last, self._lines = reader, head, data[data.find(b"\r\n") : end]
         except BadRequest as error:
             self._refuse(error, data)
             return b""

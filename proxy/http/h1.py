@@ -126,7 +126,8 @@ class RequestReader:
 
     def read_next(self, data: bytes, lines: bytes, last: RequestHead) -> RequestHead | None:
         """The head in `data`, if it is a request line and then `lines`: those of `last` from its first line's end on, a
-        plain head that this reader read before on the same connection. None: `read` must see to it.
+        head that may be repeated (headers.repeatable), was read by this reader and came by the same connection. None:
+        `read` must see to it.
 
         PERF: a client mostly repeats the fields of its last request to the byte, so that only the request line is
         new: 0.3 of the time of reading all of it. (HPACK rests on the same habit.)
@@ -139,7 +140,9 @@ class RequestReader:
         method, target, path, query = line.groups(b"")
         if path.find(b"/.") >= 0:
             path = matched_path(path, target)
-        return RequestHead(method, target, 1, last.host, path, query, last.fields, data, last.client, last.scheme, True)
+        head = RequestHead(method, target, 1, last.host, path, query, last.fields, data, last.client, last.scheme, True)
+        head.cut, head.onward = last.cut, last.onward
+        return head
 
     def _new_host(self, value: bytes) -> bytes:
         match = _HOST(value)
