@@ -132,11 +132,13 @@ def _explain_arguments(parser: Parser) -> None:
     parser.add_argument("-H", "--header", metavar="'NAME: VALUE'", action="append", default=[], help="repeatable")
     parser.add_argument("-b", "--cookie", metavar="NAME=VALUE", action="append", default=[], help="repeatable")
     parser.add_argument("--client-ip", metavar="IP", default="127.0.0.1", help="the client's address")
+    parser.add_argument("--cookie-key-file", metavar="FILE", help="as for serve: without it no pin signed by it holds")
     parser.add_argument("--json", action="store_true", help="for programs")
 
 
 def _explain(given: argparse.Namespace) -> int:
     import json
+    import time
 
     from proxy.admin.asked import asked
     from proxy.rules.explain import explain
@@ -152,7 +154,7 @@ def _explain(given: argparse.Namespace) -> int:
         head = asked(url, method[0] if method else given.method or "GET", headers, cookies, given.client_ip)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    trace = explain(load(content_of(given.rules)).rule_file, head)
+    trace = explain(load(content_of(given.rules), given.cookie_key_file).rule_file, head, time.time)
     print(json.dumps(to_json(trace), indent=2, ensure_ascii=False) if given.json else render_text(trace).rstrip("\n"))
     return 0
 

@@ -168,6 +168,12 @@ class Settings:
         default=(),
         metadata=option(read_network, "CIDR,...", "proxies whose X-Forwarded-* fields are believed", many=True),
     )
+    cookie_key_file: str = field(
+        default="",
+        metadata=option(
+            str, "FILE", "what signs the cookies of `mode: pin`, one key a line; the first signs, all are believed"
+        ),
+    )
     max_body: int = field(
         default=0,
         metadata=option(read_size, "SIZE", "a request's body, like 10MiB (default 0: no limit)"),

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 
 from proxy.rules.actions import Mirror
 from proxy.rules.model import Route, Rule, RuleFile, Service
+from proxy.rules.sticky import kept
 
 Kind = Literal["rule", "otherwise", "pin", "mirror", "fallback", "rescue"]
 VersionName = tuple[str, str]
@@ -99,11 +100,11 @@ def _ways_of_route(route: Route) -> Iterator[tuple[str, Way]]:
 def _ways_of_rule(route: Route, rule: Rule) -> Iterator[tuple[str, Way]]:
     weights = ((rule.version, 1.0),) if rule.version else rule.split.weights if rule.split else ()
     total = sum(weight for _, weight in weights)
-    keeps = rule.sticky is not None and rule.sticky.mode == "pin" and rule.sticky.on_zero == "keep"
+    keeping = kept(rule)
     for version, weight in weights:
         if weight > 0:
             yield version, Way("rule", route.name, rule.name, weight / total)
-        elif keeps:
+        elif version in keeping:
             yield version, Way("pin", route.name, rule.name)
     if weights:
         yield from _copies(route.name, rule.name, route.mirror if rule.mirror is None else rule.mirror)

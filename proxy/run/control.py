@@ -53,7 +53,9 @@ class Control:
         self._registry = Registry()
         self._supervisor = Supervisor(start, sockets, self._registry)
         self._drains = Drains(self._registry, self._living)
-        self._reloader = Reloader(source, self._supervisor, self._going_live, self._registry.reloaded)
+        self._reloader = Reloader(
+            source, self._supervisor, self._going_live, self._registry.reloaded, start.settings.cookie_key_file
+        )
         self._check: Callable[[RuleFile], None] = lambda _: None  # until the checker is there
         self._told_to_end = asyncio.Event()
         self._cannot_start: StartError | None = None

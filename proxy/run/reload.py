@@ -39,6 +39,7 @@ class Reloader:
     """Takes each new content of the source: whole, or not at all.
 
     going_live: told the rules and their generation before any worker has them. read: told each result.
+    key_file: what signs pins, followed like the files that the rules name.
     """
 
     def __init__(
@@ -47,11 +48,13 @@ class Reloader:
         workers: Workers,
         going_live: Callable[[RuleFile, int], None],
         read: Callable[[ReloadResult, float], None],
+        key_file: str = "",
     ) -> None:
         self._source = source
         self._workers = workers
         self._going_live = going_live
         self._read = read
+        self._key_file = key_file
         self.state = ConfigState()
         self.rule_file: RuleFile | None = None
         self._files: dict[str, FileContent] = {}  # those that the rules name, as last taken or refused
@@ -77,11 +80,11 @@ class Reloader:
                 self._source.reread()
 
     def _read_files(self) -> dict[str, FileContent]:
-        return read_files(self.rule_file) if self.rule_file is not None else {}
+        return read_files(self.rule_file, self._key_file) if self.rule_file is not None else {}
 
     async def _reload(self, content: Content) -> None:
         try:
-            loaded = await asyncio.to_thread(load, content)  # the admin port goes on answering
+            loaded = await asyncio.to_thread(load, content, self._key_file)  # the admin port goes on answering
         except RuleError as error:
             if await self._source.still(content):
                 self._record("refused", content, error.faults)

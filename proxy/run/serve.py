@@ -17,6 +17,7 @@ from proxy.observe import logs
 from proxy.observe.access_log import check_access_log
 from proxy.run.birth import Birth, give_birth
 from proxy.run.certificates import certificate_files
+from proxy.run.cookie_keys import check_key_file
 from proxy.run.descriptors import raise_file_limit
 from proxy.run.ports import Sockets, bind_one, reserve
 from proxy.run.token import read_token
@@ -38,6 +39,7 @@ def serve(settings: Settings) -> int:
     except SourceError as error:
         raise StartError(str(error)) from None
     check_access_log(settings.access_log)
+    check_key_file(settings.cookie_key_file)
     if settings.admin_token_file:
         read_token(settings.admin_token_file)
     certificates = certificate_files(settings)
@@ -54,7 +56,7 @@ def serve(settings: Settings) -> int:
         from proxy.run.control import Control
         from proxy.run.load import load
 
-        loaded = load(content)
+        loaded = load(content, settings.cookie_key_file)
         start = Start(settings, reserved.addresses, Rules(1, loaded.rule_file), {}, tls_reserved.addresses)
         control = Control(start, sockets, source, certificates, began)
         # Not uvloop: it keeps SIGCHLD to itself, control must hear of every child, and has little to do otherwise.
