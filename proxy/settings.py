@@ -11,10 +11,20 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 Address = tuple[str, int]
 """Host (a name or a numeric address, without brackets) and port; port 0 lets the kernel choose."""
+
+
+class Listen(NamedTuple):
+    """Where clients connect. proxy_headers: through a load balancer that speaks the PROXY protocol, and no one else."""
+
+    host: str
+    port: int
+    proxy_headers: bool = False
+
+
 PairFiles = tuple[str, str]
 """The file of a certificate, with the chain that leads to its issuer, and the file of its private key."""
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -61,6 +71,12 @@ def read_address(text: str) -> Address:
     if not colon or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
         raise ValueError(f"'{text}' is not HOST:PORT, like 0.0.0.0:8080")
     return host or "0.0.0.0", int(port)
+
+
+def read_listen(text: str) -> Listen:
+    """`HOST:PORT`, or `HOST:PORT+proxy` where connections begin with a header of the PROXY protocol."""
+    address = text.removesuffix("+proxy")
+    return Listen(*read_address(address), address != text)
 
 
 def read_pair(text: str) -> PairFiles:
@@ -126,13 +142,19 @@ class Settings:
     """The options of `grayhound serve`."""
 
     rules: str = field(metadata=option(str, "RULES", "the rule file"))
-    listen: tuple[Address, ...] = field(
-        default=(("0.0.0.0", 8080),),
-        metadata=option(read_address, "HOST:PORT", "where clients connect (default 0.0.0.0:8080)", many=True),
+    listen: tuple[Listen, ...] = field(
+        default=(Listen("0.0.0.0", 8080),),
+        metadata=option(
+            read_listen,
+            "HOST:PORT",
+            "where clients connect (default 0.0.0.0:8080); +proxy: through a load balancer that says whose a "
+            "connection is, in a header of the PROXY protocol, version 1 or 2",
+            many=True,
+        ),
     )
-    tls_listen: tuple[Address, ...] = field(
+    tls_listen: tuple[Listen, ...] = field(
         default=(),
-        metadata=option(read_address, "HOST:PORT", "where clients connect by TLS (default: nowhere)", many=True),
+        metadata=option(read_listen, "HOST:PORT", "where clients connect by TLS (default: nowhere)", many=True),
     )
     tls_cert: tuple[PairFiles, ...] = field(
         default=(),
@@ -166,7 +188,9 @@ class Settings:
     )
     trusted_proxies: tuple[Network, ...] = field(
         default=(),
-        metadata=option(read_network, "CIDR,...", "proxies whose X-Forwarded-* fields are believed", many=True),
+        metadata=option(
+            read_network, "CIDR,...", "proxies whose X-Forwarded-* fields and PROXY headers are believed", many=True
+        ),
     )
     cookie_key_file: str = field(
         default="",

@@ -348,18 +348,23 @@ async def stage(
     trusted: Sequence[str] = (),
     certificates: Material | None = None,
     access_log: AccessLog | None = None,
+    proxy_headers: bool = False,
+    connections_per_client: int = 0,
     **service: Any,
 ) -> AsyncIterator[Stage]:
     """A gateway before these upstreams; all are endpoints of version v1, unless rule_file says otherwise.
 
-    certificates: it listens for TLS, with these.
+    certificates: it listens for TLS, with these. proxy_headers: connections begin with one.
     """
     real = tuple(one if isinstance(one, Upstream) else Upstream(one) for one in upstreams) or (Upstream(),)
     for upstream in real:
         if not upstream.url:
             await upstream.start()
     urls = [upstream.url for upstream in real]
-    settings = Settings("rules.yaml", trusted_proxies=tuple(map(ipaddress.ip_network, trusted)))
+    settings = Settings(
+        "rules.yaml", trusted_proxies=tuple(map(ipaddress.ip_network, trusted)),
+        max_connections_per_client=connections_per_client,
+    )  # fmt: skip
     gateway = Gateway(settings, access_log)
     gateway.apply(1, rule_file(urls) if rule_file else rules({"v1": urls}, **service))
     bound = socket.socket()
@@ -369,11 +374,12 @@ async def stage(
     ear = _Ear(made.faults)
     logging.getLogger().addHandler(ear)
     try:
+        headed = [bound] if proxy_headers else []
         if certificates is None:
-            await gateway.listen([bound])
+            await gateway.listen([bound], headed=headed)
         else:
             gateway.set_certificates(certificates)
-            await gateway.listen([], [bound])
+            await gateway.listen([], [bound], headed)
         yield made
         await made.settled()
     finally:
@@ -384,5 +390,6 @@ async def stage(
         for upstream in real:
             await upstream.stop()
         await until(lambda: not any(pool.open for pool in pools), "the pools are empty")
-        await until(lambda: not made.listener.connections, "clients' connections end")
+        await until(lambda: not made.listener.busy, "clients' connections end")
+        assert not gateway._state.door.open
         logging.getLogger().removeHandler(ear)

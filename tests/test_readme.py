@@ -100,7 +100,7 @@ def test_the_addresses_it_promises_are_the_defaults() -> None:
     promised = re.search(r"traffic on (\S+), admin on (\S+)", README)
     assert promised is not None
     plain = settings.read_settings({"rules": "rules.yaml"}, {}, 1)
-    assert [settings.read_address(promised[1])] == list(plain.listen)
+    assert [settings.read_listen(promised[1])] == list(plain.listen)
     assert settings.read_address(promised[2]) == plain.admin
 
 

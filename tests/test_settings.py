@@ -8,13 +8,13 @@ import pickle
 import pytest
 
 from proxy import settings
-from proxy.settings import Settings, read_settings
+from proxy.settings import Listen, Settings, read_settings
 
 
 def test_defaults_are_those_of_the_manual() -> None:
     """Only the rule file must be named; the rest has a default."""
     found = read_settings({"rules": "rules.yaml"}, {}, 7)
-    assert found.listen == (("0.0.0.0", 8080),)
+    assert found.listen == (Listen("0.0.0.0", 8080),)
     assert found.admin == ("127.0.0.1", 9900)
     assert found.access_log == "off"
     assert found.drain_timeout_s == 30.0
@@ -26,8 +26,8 @@ def test_each_option_is_read() -> None:
     """Every option has an effect, lists are joined by commas."""
     given = {
         "rules": "r.yaml",
-        "listen": "127.0.0.1:0,[::1]:81, :82",
-        "tls-listen": "[::1]:443",
+        "listen": "127.0.0.1:0,[::1]:81+proxy, :82",
+        "tls-listen": "[::1]:443+proxy",
         "tls-cert": "a.pem:a.key, /b:c.pem:/b.key",
         "tls-client-ca": "ca.pem",
         "admin": "localhost:1",
@@ -45,8 +45,8 @@ def test_each_option_is_read() -> None:
     assert given.keys() == settings.options().keys()
     assert read_settings(given, {}, 7) == Settings(
         rules="r.yaml",
-        listen=(("127.0.0.1", 0), ("::1", 81), ("0.0.0.0", 82)),
-        tls_listen=(("::1", 443),),
+        listen=(Listen("127.0.0.1", 0), Listen("::1", 81, True), Listen("0.0.0.0", 82)),
+        tls_listen=(Listen("::1", 443, True),),
         tls_cert=(("a.pem", "a.key"), ("/b:c.pem", "/b.key")),
         tls_client_ca="ca.pem",
         admin=("localhost", 1),
@@ -83,6 +83,9 @@ def test_environment_stands_in_for_options_not_given() -> None:
         ("listen", "host:65536"),
         ("listen", "host:-1"),
         ("listen", "::1:8080"),
+        ("listen", "host:80+other"),
+        ("listen", "host:80+proxy+proxy"),
+        ("admin", "host:80+proxy"),
         ("listen", ","),
         ("listen", ",".join(["h:1"] * 65)),
         ("tls-listen", "127.0.0.1:443"),
@@ -135,7 +138,7 @@ def test_limits_are_inclusive() -> None:
 def test_tls_may_stand_alone() -> None:
     """An empty --listen leaves the TLS listeners, of which there may be 64, with 1000 certificates."""
     given = {"rules": "r", "listen": "", "tls-listen": "h:1", "tls-cert": "c:k"}
-    assert (read_settings(given, {}, 1).listen, read_settings(given, {}, 1).tls_listen) == ((), (("h", 1),))
+    assert (read_settings(given, {}, 1).listen, read_settings(given, {}, 1).tls_listen) == ((), (Listen("h", 1),))
     for option, one, most in (("tls-listen", "h:1", 64), ("tls-cert", "c:k", 1000)):
         read_settings(given | {option: ",".join([one] * most)}, {}, 1)
         with pytest.raises(ValueError, match=f"^--{option}: at most {most}"):

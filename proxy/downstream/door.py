@@ -16,9 +16,9 @@ TOO_MANY_OF_ONE: Final = ProxyError("client", "overload", 429, "too many connect
 
 class Door:
     """connections_max: open at a time, 0 for as many as the files a process may open allow. per_client_max: of one
-    address, 0 for no limit; trusted proxies are free of it, as they bring many people.
+    address, 0 for no limit; trusted proxies are free of it, as they bring many people, and who has no address (yet).
 
-    open: connections that have come and not left, those being turned away included.
+    open: connections that have come and not left, those being turned away or in a handshake included.
     """
 
     __slots__ = ("_by_address", "_connections_max", "_per_client_max", "open")
@@ -37,7 +37,7 @@ class Door:
     def enter(self, peer: Peer) -> ProxyError | None:
         """One more connection: the reason why it may not stay, if there is one. It counts until it leaves."""
         self.open += 1
-        if self._per_client_max and not peer.trusted:
+        if self._per_client_max and peer.address and not peer.trusted:
             count = self._by_address[peer.address] = self._by_address.get(peer.address, 0) + 1
             if count > self._per_client_max:
                 return TOO_MANY_OF_ONE
@@ -46,7 +46,7 @@ class Door:
     def leave(self, peer: Peer) -> None:
         """A connection that entered has ended."""
         self.open -= 1
-        if self._per_client_max and not peer.trusted:
+        if self._per_client_max and peer.address and not peer.trusted:
             count = self._by_address[peer.address] - 1
             if count:
                 self._by_address[peer.address] = count

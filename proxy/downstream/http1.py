@@ -15,7 +15,7 @@ from proxy.downstream.stream import Exchange, Home
 from proxy.errors import BadRequest, ProxyError
 from proxy.http.framing import CHUNKED, UNTIL_CLOSE, ChunkedBody, request_length
 from proxy.http.h1 import RequestReader, answer
-from proxy.http.headers import forward_response, repeatable, wants_close
+from proxy.http.headers import Peer, forward_response, repeatable, wants_close
 from proxy.http.message import RequestHead, ResponseHead
 
 _NO_HEAD: Final = RequestHead(b"", b"", 1, b"", b"", b"", {}, b"")
@@ -36,7 +36,7 @@ class Connection(asyncio.Protocol):
         "peer", "resting",
     )  # fmt: skip
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, peer: Peer | None = None) -> None:
         self._home = home
         self._gateway = home.gateway
         self._transport: Transport | None = None
@@ -53,7 +53,7 @@ class Connection(asyncio.Protocol):
         self._lines = b""
         self._paused = False
         self._blocked = False  # the client does not keep up with what it is sent: no further request begins
-        self.peer = home.nobody
+        self.peer = peer or home.nobody
         self.exchange: Exchange | None = None
         self.deadline = NEVER
         self.resting = False
@@ -362,7 +362,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(Transport, transport)
         self._transport.set_write_buffer_limits(high=limits.WRITE_HIGH_BYTES)
-        self.peer = self._home.peer(transport.get_extra_info("peername"))
+        if self.peer is self._home.nobody:
+            self.peer = self._home.peer(transport.get_extra_info("peername"))
         self.deadline = self._home.clock.now + limits.HEAD_S
         self._home.came(self)
 

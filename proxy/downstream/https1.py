@@ -13,6 +13,7 @@ from proxy.downstream.http1 import Connection
 from proxy.downstream.limits import FLUSH_S
 from proxy.downstream.pace import in_kernel
 from proxy.downstream.stream import Home
+from proxy.http.headers import Peer
 
 CLOSE_NOTIFY_S: Final = 5.0
 """How long a client may take to answer our close_notify: a few round trips, as it owes us nothing more."""
@@ -25,8 +26,8 @@ class TlsConnection(Connection):
 
     __slots__ = ("_looks",)
 
-    def __init__(self, home: Home) -> None:
-        super().__init__(home)
+    def __init__(self, home: Home, peer: Peer | None = None) -> None:
+        super().__init__(home, peer)
         self._looks = 0
 
     def _end_connection(self, request_read: bool) -> None:

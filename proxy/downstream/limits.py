@@ -8,6 +8,9 @@ from __future__ import annotations
 import sys
 from typing import Final
 
+BACKLOG: Final = 4096
+"""Connections the kernel may complete before a worker takes them; Linux cuts it at net.core.somaxconn (4096)."""
+
 HEAD_BYTES_MAX: Final = 64 * 1024
 """A request's head. nginx takes 32 KiB of field lines, Envoy 60 KiB; cookies and tokens make heads of 20 KiB."""
 TARGET_BYTES_MAX: Final = 16 * 1024

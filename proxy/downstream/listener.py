@@ -10,13 +10,11 @@ from proxy.clock import Clock
 from proxy.downstream.door import Door
 from proxy.downstream.http1 import Connection
 from proxy.downstream.https1 import TlsConnection
-from proxy.downstream.limits import FLUSH_S, IDLE_S, NO_LIMIT, RETRY_AFTER, UNSENT_BYTES_MAX
+from proxy.downstream.limits import BACKLOG, IDLE_S, NO_LIMIT, RETRY_AFTER, UNSENT_BYTES_MAX
+from proxy.downstream.porch import Porch
 from proxy.downstream.stream import Gateway, Guest
-from proxy.downstream.tls import HANDSHAKE_S, Certificates
+from proxy.downstream.tls import Certificates
 from proxy.http.headers import Network, Peer
-
-BACKLOG: Final = 4096
-"""Connections the kernel may complete before a worker takes them; Linux cuts it at net.core.somaxconn (4096)."""
 
 REST_S: Final = 1.0
 """How often connections are looked at that had nothing to do when they were looked at last: looking at ten thousand
@@ -26,9 +24,10 @@ LATE_S: Final = 1.0
 
 
 class Listener:
-    """name: `host:port`, a metric label. certificates: those of a TLS listener.
+    """name: `host:port`, a metric label. certificates: those of a TLS listener. proxy_headers: each connection begins
+    with a header of the PROXY protocol.
 
-    connections: open ones that are not tunnels; with TLS, from the end of the handshake on.
+    connections: open ones that are not tunnels, from the end of the header and the TLS handshake on.
     """
 
     def __init__(
@@ -40,6 +39,7 @@ class Listener:
         certificates: Certificates | None = None,
         door: Door | None = None,
         body_bytes_max: int = NO_LIMIT,
+        proxy_headers: bool = False,
     ) -> None:
         self.gateway = gateway
         self.clock = clock
@@ -53,27 +53,36 @@ class Listener:
         self._door = door or Door()
         self._rest_at = 0.0
         self._proxies = proxies
-        self._certificates = certificates
         self._server: asyncio.Server | None = None
+        self._porch: Porch | None = None
+        if certificates is not None or proxy_headers:
+            protocol = TlsConnection if certificates else Connection
+            self._porch = Porch(
+                name, self._door, self.peer, lambda peer: protocol(self, peer),
+                certificates.context if certificates else None, proxy_headers, bool(proxies),
+            )  # fmt: skip
+
+    @property
+    def busy(self) -> bool:
+        """Whether anybody is here, or about to be."""
+        return bool(self.connections) or (self._porch is not None and not self._porch.empty)
 
     async def open(self, bound: socket.socket) -> None:
         """Take connections from a bound socket."""
-        loop = asyncio.get_running_loop()
         bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES_MAX)  # accepted sockets inherit it
-        if self._certificates is None:
+        if self._porch is not None:
+            self._porch.open(bound)
+        else:
+            loop = asyncio.get_running_loop()
             self._server = await loop.create_server(lambda: Connection(self), sock=bound, backlog=BACKLOG)
-            return
-        # The loop's time for closing covers what is left to send; `overdue` sees to clients that just do not answer.
-        self._server = await loop.create_server(
-            lambda: TlsConnection(self), sock=bound, backlog=BACKLOG, ssl=self._certificates.context,
-            ssl_handshake_timeout=HANDSHAKE_S, ssl_shutdown_timeout=FLUSH_S,
-        )  # fmt: skip
 
     def close(self) -> None:
         """Take no more connections; those that are open go on."""
         if self._server is not None:
             self._server.close()
             self._server = None
+        if self._porch is not None:
+            self._porch.close(LATE_S)
 
     def sweep(self, now: float) -> None:
         """See to whatever is overdue on any connection."""
@@ -99,8 +108,14 @@ class Listener:
 
     def cut(self) -> None:
         """End every connection now, whatever it is doing."""
+        if self._porch is not None:
+            self._porch.cut()
         for connection in tuple(self.connections):
             connection.cut()
+
+    def take(self) -> dict[str, dict[tuple[str, ...], float]]:
+        """How the headers and handshakes of those who came have ended since the last call, as counters."""
+        return self._porch.take() if self._porch is not None else {}
 
     def peer(self, name: Any) -> Peer:
         return Peer(name[0] if isinstance(name, tuple) else "", self._scheme, self._proxies)
@@ -110,7 +125,7 @@ class Listener:
         self._awake.add(connection)
         if self.gateway.draining:
             connection.deadline = self.clock.now + min(self.idle_s, LATE_S)
-        refusal = self._door.enter(connection.peer)
+        refusal = self._door.enter(connection.peer) if self._porch is None else self._porch.left(connection.peer)
         if refusal is None:
             return
         if self._door.crowded:

@@ -6,7 +6,7 @@ import asyncio
 import random
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic
 from typing import Final
@@ -86,6 +86,9 @@ class Gateway:
         for listener in self._listeners:
             self._state.counters.connections[listener.name] = len(listener.connections)
         counts = self._state.counters.take()
+        for listener in self._listeners:
+            for metric, ended in listener.take().items():
+                counts.add.setdefault(metric, {}).update(ended)
         counts.endpoints = self._registry.states()
         counts.generation = self._state.snapshot.generation
         counts.lingering = self._lingering.versions()
@@ -93,14 +96,18 @@ class Gateway:
             counts.add["access_log_dropped_total"] = {(): self._access_log.take_dropped()}
         return counts
 
-    async def listen(self, sockets: list[socket.socket], tls_sockets: list[socket.socket] | None = None) -> None:
-        """Serve on these bound sockets; on `tls_sockets` with the certificates, which have been set."""
-        for bound in (*sockets, *(tls_sockets or ())):
+    async def listen(
+        self, sockets: Sequence[socket.socket], tls_sockets: Sequence[socket.socket] = (),
+        headed: Sequence[socket.socket] = (),
+    ) -> None:  # fmt: skip
+        """Serve on these bound sockets; on `tls_sockets` with the certificates, which have been set; on those that are
+        among `headed` after a header of the PROXY protocol."""
+        for bound in (*sockets, *tls_sockets):
             host, port = bound.getsockname()[:2]
             certificates = None if bound in sockets else self._certificates
             listener = Listener(
                 self, self._state.clock, f"{host}:{port}", self._settings.trusted_proxies, certificates,
-                self._state.door, self._settings.max_body or NO_LIMIT,
+                self._state.door, self._settings.max_body or NO_LIMIT, bound in headed,
             )  # fmt: skip
             await listener.open(bound)
             self._listeners.append(listener)
@@ -156,7 +163,7 @@ class Gateway:
         for listener in self._listeners:
             listener.sweep(now)
         self._registry.sweep(now)
-        if self._closed and not self._state.tunnels and not any(listener.connections for listener in self._listeners):
+        if self._closed and not self._state.tunnels and not any(listener.busy for listener in self._listeners):
             self._drained.set()
         self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
 

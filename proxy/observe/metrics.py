@@ -59,6 +59,16 @@ COUNTERS: Final = {
     "upstream_retries_total": Kind(
         ("service", "version", "reason"), "Tries after the first, by what went wrong before."
     ),
+    "tls_handshakes_total": Kind(
+        ("listener", "result"),
+        "TLS handshakes with clients, by their end: ok, failed (nothing in common, or a certificate was not accepted), "
+        "timeout, closed (the client left).",
+    ),
+    "proxy_headers_total": Kind(
+        ("listener", "result"),
+        "Connections to a +proxy listener, by their PROXY header: ok, malformed (or none), untrusted (not from one of "
+        "--trusted-proxies), timeout, closed (the sender left).",
+    ),
     "config_reloads_total": Kind(
         ("result",),
         "Times the rules were read: ok (in use), refused (a fault; the last good ones keep serving), unchanged.",

@@ -46,8 +46,8 @@ class Control:
     ) -> None:
         self._settings = start.settings
         self._source = source
-        self._addresses = [(show(address[1:]), "") for address in start.addresses]
-        self._addresses += [(show(address[1:]), " for TLS") for address in start.tls_addresses]
+        self._addresses = [(bound, "") for bound in start.addresses]
+        self._addresses += [(bound, " for TLS") for bound in start.tls_addresses]
         self._certificates = certificates
         self._began = began
         self._registry = Registry()
@@ -142,8 +142,9 @@ class Control:
             self._cannot_start = error
             self._told_to_end.set()
             return
-        for address, purpose in self._addresses:
-            log.info("listening%s on %s", purpose, address)
+        for bound, purpose in self._addresses:
+            after = " after PROXY headers" if bound.proxy_headers else ""
+            log.info("listening%s%s on %s", purpose, after, show((bound.host, bound.port)))
         took_s = time.monotonic() - self._began
         log.info("ready: %d workers, %.2f s after the start (pid %d)", self._settings.workers, took_s, os.getpid())
 

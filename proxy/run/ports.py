@@ -15,13 +15,21 @@ import socket
 import struct
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from proxy.errors import StartError
-from proxy.settings import Address
+from proxy.settings import Address, Listen
 
-Bound = tuple[int, str, int]
-"""Family, numeric host and port (not 0) to bind a socket to."""
+
+class Bound(NamedTuple):
+    """What a socket is bound to: a numeric host, a port that is not 0. proxy_headers: as in `Listen`."""
+
+    family: int
+    host: str
+    port: int
+    proxy_headers: bool = False
+
+
 Sockets = tuple[socket.socket, ...]
 """One worker's, in the order of the addresses."""
 
@@ -52,19 +60,19 @@ class Reserved:
                 sock.close()
 
 
-def reserve(listen: tuple[Address, ...], workers: int) -> Reserved:
+def reserve(listen: tuple[Listen, ...], workers: int) -> Reserved:
     """Find every address free and hold it, for so many workers. Raises StartError with one line."""
     addresses: list[Bound] = []
     with ExitStack() as held:
         sockets: list[list[socket.socket]] = [[] for _ in range(workers)]
         for address in listen:
-            chosen = address[1]  # port 0: the first numeric address of a name chooses for all of them
-            for family, host, port in _resolve(address):
-                if (family, host, chosen) in addresses:
+            chosen = address.port  # port 0: the first numeric address of a name chooses for all of them
+            for family, host, port, _ in _resolve(address[:2]):
+                if (family, host, chosen) in (known[:3] for known in addresses):
                     raise StartError(f"--listen {show((host, chosen))} stands there twice")
-                with _bind((family, host, port or chosen), reuse_port=False) as first:
+                with _bind(Bound(family, host, port or chosen), reuse_port=False) as first:
                     chosen = first.getsockname()[1]
-                addresses.append((family, host, chosen))
+                addresses.append(Bound(family, host, chosen, address.proxy_headers))
                 for of_worker in sockets:
                     of_worker.append(held.enter_context(_bind(addresses[-1], reuse_port=True)))
         held.pop_all()
@@ -73,8 +81,7 @@ def reserve(listen: tuple[Address, ...], workers: int) -> Reserved:
 
 def bind_one(address: Address) -> socket.socket:
     """One socket of this process alone, bound and not yet listening. Raises StartError with one line."""
-    family, host, port = _resolve(address)[0]
-    return _bind((family, host, port), reuse_port=False)
+    return _bind(_resolve(address)[0], reuse_port=False)
 
 
 def begin_nothing(sockets: Sockets) -> None:
@@ -105,11 +112,11 @@ def _resolve(address: Address) -> list[Bound]:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
         raise StartError(f"cannot listen on {show(address)}: {error.strerror}") from None
-    return list(dict.fromkeys((int(family), str(where[0]), int(where[1])) for family, _, _, _, where in found))
+    return list(dict.fromkeys(Bound(int(family), str(where[0]), int(where[1])) for family, _, _, _, where in found))
 
 
 def _bind(address: Bound, *, reuse_port: bool) -> socket.socket:
-    family, host, port = address
+    family, host, port, _ = address
     try:
         sock = socket.socket(family, socket.SOCK_STREAM)
     except OSError as error:
@@ -129,4 +136,4 @@ def _bind(address: Bound, *, reuse_port: bool) -> socket.socket:
 
 
 def _cannot_listen(address: Bound, error: OSError) -> StartError:
-    return StartError(f"cannot listen on {show(address[1:])}: {os.strerror(error.errno or 0)}")
+    return StartError(f"cannot listen on {show((address.host, address.port))}: {os.strerror(error.errno or 0)}")

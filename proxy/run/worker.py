@@ -106,9 +106,10 @@ class Worker:
         return gateway
 
     async def _listen(self, gateway: Gateway, start: Start) -> None:
-        plain = len(start.addresses)
+        plain, addresses = len(start.addresses), start.addresses + start.tls_addresses
+        headed = [sock for sock, bound in zip(self._sockets, addresses, strict=True) if bound.proxy_headers]
         try:
-            await gateway.listen(self._sockets[:plain], self._sockets[plain:])
+            await gateway.listen(self._sockets[:plain], self._sockets[plain:], headed)
         except Exception as error:
             await self._failed(error)
             return

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from types import SimpleNamespace
 from typing import cast
 
 from proxy.clock import Clock
 from proxy.downstream.listener import Listener
 from proxy.downstream.stream import Gateway
+from proxy.downstream.tls import Certificates
 from tests.talk import OK, stage, until, wire
 
 GET = wire("GET / HTTP/1.1", "Host: a")
@@ -17,7 +19,9 @@ GET = wire("GET / HTTP/1.1", "Host: a")
 def test_peers_are_named_by_their_address() -> None:
     """IPv4, IPv6 and a socket without an address; trusted if the settings say so."""
     networks = (ipaddress.ip_network("10.0.0.0/8"),)
-    listener = Listener(cast(Gateway, None), Clock(), "here", networks, b"https")
+    listener = Listener(
+        cast(Gateway, None), Clock(), "here", networks, cast(Certificates, SimpleNamespace(context=None))
+    )
     assert (listener.peer(("10.1.2.3", 5)).address, listener.peer(("10.1.2.3", 5)).trusted) == ("10.1.2.3", True)
     assert (listener.peer(("::1", 5, 0, 0)).address, listener.peer(("::1", 5, 0, 0)).trusted) == ("::1", False)
     assert (listener.peer("").address, listener.peer(None).trusted) == ("", False)

@@ -136,7 +136,7 @@ async def test_what_is_no_handshake_ends_quietly(
 
 async def test_a_handshake_has_its_time(material: Material, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that says nothing is not waited for."""
-    monkeypatch.setattr("proxy.downstream.listener.HANDSHAKE_S", 0.05)
+    monkeypatch.setattr("proxy.downstream.porch.HANDSHAKE_S", 0.05)
     async with stage(certificates=material) as the:
         reader, writer = await asyncio.open_connection("127.0.0.1", the.port)
         async with asyncio.timeout(5):

@@ -11,7 +11,7 @@ import pytest
 from proxy.downstream.tls import Certificate
 from proxy.errors import StartError
 from proxy.run.certificates import CertificateFiles, certificate_files, oddity
-from proxy.settings import Settings
+from proxy.settings import Listen, Settings
 from tests.authority import Authority, Issued
 
 
@@ -27,7 +27,7 @@ def files(*issued: Issued, client_ca: str = "") -> CertificateFiles:
 def test_nothing_is_read_where_nobody_listens_for_tls() -> None:
     """Without --tls-listen there are no certificates."""
     assert certificate_files(Settings("rules.yaml")) is None
-    listening = Settings("rules.yaml", tls_listen=(("127.0.0.1", 0),), tls_cert=(("c", "k"),))
+    listening = Settings("rules.yaml", tls_listen=(Listen("127.0.0.1", 0),), tls_cert=(("c", "k"),))
     assert certificate_files(listening) is not None
 
 

@@ -9,12 +9,13 @@ import pytest
 
 from proxy.errors import StartError
 from proxy.run.ports import begin_nothing, bind_one, leave, reserve, show
+from proxy.settings import Listen
 
 
 def test_a_port_is_held_and_shared_by_workers() -> None:
     """Port 0 is chosen once; every worker has its own socket there, and nobody else can have one."""
-    reserved = reserve((("127.0.0.1", 0),), 3)
-    ((_, host, port),) = reserved.addresses
+    reserved = reserve((Listen("127.0.0.1", 0),), 3)
+    ((_, host, port, _),) = reserved.addresses
     assert (host, port != 0) == ("127.0.0.1", True)
     assert [sock.getsockname() for (sock,) in reserved.sockets] == [(host, port)] * 3
     for (worker,) in reserved.sockets:
@@ -22,15 +23,15 @@ def test_a_port_is_held_and_shared_by_workers() -> None:
     with pytest.raises(StartError, match=f"^cannot listen on 127.0.0.1:{port}: Address already in use$"):
         bind_one(("127.0.0.1", port))
     with pytest.raises(StartError):
-        reserve((("127.0.0.1", port),), 3)
+        reserve((Listen("127.0.0.1", port),), 3)
     reserved.close()
 
 
 def test_a_held_port_takes_no_connection() -> None:
     """Until a worker listens, clients are refused and do not wait in a queue that nobody reads."""
-    reserved = reserve((("127.0.0.1", 0),), 2)
+    reserved = reserve((Listen("127.0.0.1", 0),), 2)
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(reserved.addresses[0][1:])
+        socket.create_connection(reserved.addresses[0][1:3])
     reserved.close()
 
 
@@ -47,7 +48,7 @@ def accepted(sock: socket.socket) -> int:
 
 def test_who_leaves_gets_no_connection_until_it_listens_again() -> None:
     """The kernel spreads connections over the others meanwhile."""
-    reserved = reserve((("127.0.0.1", 0),), 2)
+    reserved = reserve((Listen("127.0.0.1", 0),), 2)
     (one,), (other,) = reserved.sockets
     one.listen()
     other.listen()
@@ -55,7 +56,7 @@ def test_who_leaves_gets_no_connection_until_it_listens_again() -> None:
 
         def connect() -> None:
             for _ in range(40):
-                clients.enter_context(socket.create_connection(reserved.addresses[0][1:]))
+                clients.enter_context(socket.create_connection(reserved.addresses[0][1:3]))
 
         leave(reserved.sockets[0])
         connect()
@@ -72,9 +73,9 @@ def test_who_leaves_gets_no_connection_until_it_listens_again() -> None:
 
 def test_nothing_begins_any_more_and_the_queue_is_there() -> None:
     """Who is queued is accepted and heard; who comes then gets no answer, and is refused once the port is free."""
-    reserved = reserve((("127.0.0.1", 0),), 1)
+    reserved = reserve((Listen("127.0.0.1", 0),), 1)
     ((sock,),) = reserved.sockets
-    address = reserved.addresses[0][1:]
+    address = reserved.addresses[0][1:3]
     sock.listen()
     with socket.create_connection(address) as early:
         begin_nothing(reserved.sockets[0])
@@ -91,7 +92,7 @@ def test_nothing_begins_any_more_and_the_queue_is_there() -> None:
 
 def test_connections_of_the_last_run_do_not_hold_the_port() -> None:
     """A restart finds its port free although connections to it linger in TIME_WAIT."""
-    ((worker,),) = reserve((("127.0.0.1", 0),), 1).sockets
+    ((worker,),) = reserve((Listen("127.0.0.1", 0),), 1).sockets
     address = worker.getsockname()
     worker.listen()
     client = socket.create_connection(address)
@@ -100,18 +101,18 @@ def test_connections_of_the_last_run_do_not_hold_the_port() -> None:
     assert client.recv(1) == b""
     for sock in (client, worker):
         sock.close()
-    reserve((address,), 1).close()
+    reserve((Listen(*address),), 1).close()
 
 
 def test_what_cannot_be_bound_is_one_line() -> None:
     """A name nobody knows, an address of another machine, the same address twice."""
-    free = reserve((("127.0.0.1", 0),), 1)
+    free = reserve((Listen("127.0.0.1", 0),), 1)
     port = free.addresses[0][2]
     free.close()
     for listen, text in (
-        ((("no.such.host.invalid", 80),), "cannot listen on no.such.host.invalid:80: "),
-        ((("192.0.2.1", 8080),), "cannot listen on 192.0.2.1:8080: Cannot assign requested address"),
-        ((("127.0.0.1", port), ("127.0.0.1", port)), f"--listen 127.0.0.1:{port} stands there twice"),
+        ((Listen("no.such.host.invalid", 80),), "cannot listen on no.such.host.invalid:80: "),
+        ((Listen("192.0.2.1", 8080),), "cannot listen on 192.0.2.1:8080: Cannot assign requested address"),
+        ((Listen("127.0.0.1", port), Listen("127.0.0.1", port, True)), f"--listen 127.0.0.1:{port} stands there twice"),
     ):
         with pytest.raises(StartError, match=f"^{text}") as caught:
             reserve(listen, 2)
@@ -122,9 +123,9 @@ def test_ipv6_leaves_ipv4_alone() -> None:
     """[::] and 0.0.0.0 can be listened on side by side."""
     if not socket.has_ipv6:
         pytest.skip("no IPv6 here")
-    first = reserve((("0.0.0.0", 0),), 1)
+    first = reserve((Listen("0.0.0.0", 0),), 1)
     port = first.addresses[0][2]
-    second = reserve((("::", port),), 1)
-    assert show(second.addresses[0][1:]) == f"[::]:{port}"
+    second = reserve((Listen("::", port),), 1)
+    assert show(second.addresses[0][1:3]) == f"[::]:{port}"
     first.close()
     second.close()

@@ -18,7 +18,7 @@ from proxy.run.birth import give_birth
 from proxy.run.channel import Rules, Start
 from proxy.run.ports import reserve
 from proxy.run.supervisor import Supervisor
-from proxy.settings import Settings
+from proxy.settings import Listen, Settings
 
 WAIT_S = 30.0
 
@@ -27,7 +27,7 @@ WAIT_S = 30.0
 async def supervisor() -> AsyncIterator[Supervisor]:
     """Two workers, accepting."""
     loop = asyncio.get_running_loop()
-    reserved = reserve((("127.0.0.1", 0),), 2)
+    reserved = reserve((Listen("127.0.0.1", 0),), 2)
     settings = replace(Settings("rules.yaml"), workers=2)
     start = Start(settings, reserved.addresses, Rules(1, RuleFile({}, ())), {})
     started = Supervisor(start, reserved.sockets, Registry())

@@ -17,7 +17,7 @@ from proxy.rules.model import RuleFile
 from proxy.run.birth import Birth, give_birth
 from proxy.run.channel import Channel, Rules, Start, encode
 from proxy.run.ports import reserve
-from proxy.settings import Settings
+from proxy.settings import Listen, Settings
 
 WAIT_S = 20.0
 
@@ -31,8 +31,8 @@ class Control:
         self.heard: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
         self.closed = asyncio.Event()
         self.channel: Channel
-        self.reserved = reserved = reserve((("127.0.0.1", 0),), 1)
-        self.address = reserved.addresses[0][1:]
+        self.reserved = reserved = reserve((Listen("127.0.0.1", 0),), 1)
+        self.address = reserved.addresses[0][1:3]
         self.start = Start(Settings("rules.yaml"), reserved.addresses, Rules(7, RuleFile({}, ())), {})
 
     async def open(self) -> None:
