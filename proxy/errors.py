@@ -12,7 +12,7 @@ class ProxyError(Exception):
     """Expected trouble with one request.
 
     side: who is at fault. flag: a short stable word for logs and metrics. status: what the client is told.
-    text: one short sentence for the client, without internals.
+    text: one short sentence for the client, without internals. lines, body: of the answer, from it.
     """
 
     def __init__(self, side: Side, flag: str, status: int, text: str) -> None:
@@ -21,6 +21,8 @@ class ProxyError(Exception):
         self.flag = flag
         self.status = status
         self.text = text
+        self.lines = b"Content-Type: text/plain; charset=utf-8\r\n"
+        self.body = text.encode() + b"\n"
 
 
 class BadRequest(ProxyError):

@@ -207,7 +207,7 @@ class Connection(asyncio.Protocol):
         """Answer what cannot be an exchange, and end the connection: where the next request begins is unknown."""
         self._gateway.refused(error, self.peer, data)
         self._state = _LINGERING
-        self.answer(error, extra)
+        self.answer(error.status, error.lines + extra, error.body)
         self._end_connection(request_read=False)
 
     # --- the answer --------------------------------------------------------------------------------------------
@@ -256,15 +256,15 @@ class Connection(asyncio.Protocol):
         if data:
             self._transport.write(data)
 
-    def answer(self, error: ProxyError, extra: bytes = b"", *, head_only: bool = False) -> None:
+    def answer(self, status: int, lines: bytes, body: bytes, *, head_only: bool = False) -> None:
         if self._transport is None:
             return
         if self._state != _ANSWERING or self._gateway.draining:
             self._close = True
         keep = not self._close
         if keep and not self._minor:
-            extra += b"Connection: keep-alive\r\n"
-        self._transport.write(answer(error.status, error.text, extra=extra, keep=keep, head_only=head_only))
+            lines += b"Connection: keep-alive\r\n"
+        self._transport.write(answer(status, lines, body, keep=keep, head_only=head_only))
 
     def abort(self) -> None:
         self._close = True

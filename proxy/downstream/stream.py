@@ -26,8 +26,8 @@ class ClientStream(Protocol):
     def send_body(self, data: bytes, done: bool) -> None:
         """Send more of the body, framed as the upstream framed it."""
 
-    def answer(self, error: ProxyError, extra: bytes = b"", *, head_only: bool = False) -> None:
-        """Send a whole response of the proxy's own; `extra` holds further field lines. head_only: to a HEAD."""
+    def answer(self, status: int, lines: bytes, body: bytes, *, head_only: bool = False) -> None:
+        """Send a whole response of the proxy's own with these field lines. head_only: to a HEAD."""
 
     def abort(self) -> None:
         """Cut the connection, so that the client sees the response as cut short."""

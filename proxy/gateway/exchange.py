@@ -77,7 +77,7 @@ class Exchange:
         if decision.set_cookie:
             self._set_cookie = b"Set-Cookie: %b\r\n" % decision.set_cookie
         if lane.version is None:
-            self._answer(ProxyError("proxy", "rule", decision.status, "this route answers so by its rules"))
+            self._answer(lane.answer(self._head))
             return
         if lane.timeouts.request:
             self._end_by = self._state.clock.now + lane.timeouts.request
@@ -145,6 +145,8 @@ class Exchange:
                 self._body = b""
             if done and not body:
                 upgrade = wanted_upgrade(head)
+        if lane.request_edits is not None:
+            head = lane.request_edits(head)
         stream.send_request(self, head, self._client.peer, self._id, lane.tail, upgrade, body, done)
         if not done and not self._stalled:
             self._client.resume()
@@ -195,6 +197,8 @@ class Exchange:
             self._judge(lane, status < 500)
         if status >= 500 and self._try_again("status", status):
             return
+        if lane.response_edits is not None:
+            head = lane.response_edits.response(head)
         self._status = status
         self._phase = _ANSWERING
         if body:
@@ -226,6 +230,8 @@ class Exchange:
             upstream.reset()
             self.response_failed(upstream_error("protocol", "the upstream changed to another protocol unasked"), True)
             return
+        if lane.response_edits is not None:
+            head = lane.response_edits.response(head)
         self._status = 101
         self._upstream = None
         client, early = self._client.detach()
@@ -371,8 +377,11 @@ class Exchange:
     def _answer(self, error: ProxyError) -> None:
         """The proxy's own answer."""
         self._status = error.status
-        extra = self._set_cookie + RETRY_AFTER if error.status == 503 else self._set_cookie
-        self._client.answer(error, extra, head_only=self._head.method == b"HEAD")
+        lines = error.lines + RETRY_AFTER if error.status == 503 else error.lines
+        if self._lane.response_edits is not None:
+            lines = self._lane.response_edits.lines(lines)
+        lines += self._set_cookie
+        self._client.answer(error.status, lines, error.body, head_only=self._head.method == b"HEAD")
         self._finish()
 
     def _finish(self) -> None:

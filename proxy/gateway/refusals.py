@@ -11,3 +11,12 @@ NO_ENDPOINT: Final = ProxyError("upstream", "no_endpoint", 503, "no endpoint of 
 OVERLOADED: Final = ProxyError("upstream", "overload", 503, "the service has no free connection")
 CLIENT_GONE: Final = 499
 """The status counted for a request whose client left before the answer; nginx's number for it."""
+
+
+class Answer(ProxyError):
+    """What the rules say that the proxy itself answers; nobody is at fault."""
+
+    def __init__(self, status: int, lines: bytes, body: bytes) -> None:
+        super().__init__("proxy", "rule", status, "")
+        self.lines = lines
+        self.body = body

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxy.clock import NEVER
+from proxy.gateway.actions import MakeAnswer, answer_of, request_edits, response_edits
+from proxy.gateway.refusals import NO_ROUTE
+from proxy.http.edits import FieldEdits, RequestEdits
 from proxy.http.h1 import RequestReader
 from proxy.observe.counters import Counters, DecisionCounts, VersionCounts
 from proxy.rules.compile import compile_table
@@ -25,14 +28,16 @@ VIA: Final = b"Via: 1.1 grayhound\r\n"
 class Lane:
     """The way of a decision: the version, how to treat requests to it, where they are counted.
 
-    version: None where the proxy itself answers. pick: an endpoint of it, for a request that was not tried before and
-    unless picks_by_request. judges: endpoints are judged by their answers. fallback: the lane to take when the
-    version has no available endpoint. rescue: the one an idempotent request takes once after it failed here.
+    version: None where the proxy itself answers, and then `answer` makes the answer. pick: an endpoint of it, for a
+    request that was not tried before and unless picks_by_request. judges: endpoints are judged by their answers.
+    fallback: the lane to take when the version has no available endpoint. rescue: the one an idempotent request takes
+    once after it failed here. request_edits, response_edits: what the rules change of heads, None if nothing.
     response_s, idle_s: of the time-outs, NEVER where there is none. tail: the end of each request's head, the same for
     all of a lane.
     """
 
     __slots__ = (
+        "answer",
         "counts",
         "decided",
         "fallback",
@@ -40,7 +45,9 @@ class Lane:
         "judges",
         "pick",
         "picks_by_request",
+        "request_edits",
         "rescue",
+        "response_edits",
         "response_s",
         "retry",
         "tail",
@@ -49,20 +56,24 @@ class Lane:
     )
 
     def __init__(
-        self, version: Version | None, timeouts: Timeouts, retry: Retry, decided: DecisionCounts, counts: VersionCounts
-    ) -> None:
+        self, version: Version | None, timeouts: Timeouts, retry: Retry, decided: DecisionCounts, counts: VersionCounts,
+        lines: bytes = b"",
+    ) -> None:  # fmt: skip
         self.version = version
         self.timeouts = timeouts
         self.response_s, self.idle_s = timeouts.response or NEVER, timeouts.idle or NEVER
         self.retry = retry
         self.decided = decided
         self.counts = counts
-        self.tail = b"%bX-Gray-Version: %b\r\n\r\n" % (VIA, version.name.encode() if version else b"")
+        self.tail = b"%b%bX-Gray-Version: %b\r\n\r\n" % (VIA, lines, version.name.encode() if version else b"")
         self.pick: Callable[[], Endpoint | None] = version.pick if version else lambda: None
         self.picks_by_request = version is not None and version.balanced_by_key
         self.judges = version is not None and version.passive is not None
         self.fallback: Lane | None = None
         self.rescue: Lane | None = None
+        self.answer: MakeAnswer = lambda head: NO_ROUTE
+        self.request_edits: RequestEdits | None = None
+        self.response_edits: FieldEdits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +104,7 @@ def make_snapshot(
     versions = _versions(rule_file, registry, draw)
     routes = {route.name: route for route in rule_file.routes}
     lanes = tuple(
-        _lane(decision, routes[decision.route], rule_file.services[decision.service], versions, counters)
+        _lane(decision, routes[decision.route], rule_file.services.get(decision.service), versions, counters)
         for decision in table.decisions
     )
     nowhere = Lane(None, Timeouts(), Retry(), counters.decision("", "", "", "", ""), VersionCounts())
@@ -123,20 +134,29 @@ def _versions(
 def _lane(
     decision: Decision,
     route: Route,
-    service: Service,
+    service: Service | None,
     versions: dict[tuple[str, str], Version],
     counters: Counters,
 ) -> Lane:
+    rule = route.rules[decision.rule_order] if decision.rule_order >= 0 else None
+    if service is None or not decision.version:
+        decided = counters.decision(route.name, route.service, "", decision.rule, decision.reason)
+        lane = Lane(None, Timeouts(), Retry(), decided, VersionCounts())
+        lane.answer = answer_of(decision, route)
+        lane.response_edits = response_edits(route, rule, None)
+        return lane
     timeouts, retry = route.timeouts or service.timeouts, route.retry or service.retry
 
     def to(name: str, reason: str) -> Lane:
         decided = counters.decision(route.name, service.name, name, decision.rule, reason)
-        counts = counters.version(service.name, name) if name else VersionCounts()
-        return Lane(versions.get((service.name, name)), timeouts, retry, decided, counts)
+        counts = counters.version(service.name, name)
+        edits, lines = request_edits(route, rule, service.versions[name])
+        lane = Lane(versions[service.name, name], timeouts, retry, decided, counts, lines)
+        lane.request_edits = edits
+        lane.response_edits = response_edits(route, rule, service.versions[name])
+        return lane
 
     lane = last = to(decision.version, decision.reason)
-    if not decision.version:
-        return lane
     for version in fallbacks(service, decision.version):
         last.fallback = to(version, "fallback")
         last = last.fallback

@@ -222,15 +222,15 @@ def _read_status_line(line: bytes) -> tuple[int, int]:
     return status, minor
 
 
-def answer(status: int, text: str, *, extra: bytes = b"", keep: bool = False, head_only: bool = False) -> bytes:
-    """A whole response of the proxy's own: a short text, without internals. `extra` holds further field lines."""
-    body = b"" if status in (204, 304) else text.encode() + b"\n"
+def answer(status: int, lines: bytes, body: bytes, *, keep: bool = False, head_only: bool = False) -> bytes:
+    """A whole response of the proxy's own. lines: its fields, but those of the connection and the body's length."""
+    bodiless = status in BODILESS  # they have no length either (RFC 9110 section 8.6)
     return b"".join((
         status_line(status),
-        b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n" % len(body),
-        extra,
+        lines,
+        b"" if bodiless else b"Content-Length: %d\r\n" % len(body),
         b"\r\n" if keep else b"Connection: close\r\n\r\n",
-        b"" if head_only else body,
+        b"" if head_only or bodiless else body,
     ))  # fmt: skip
 
 

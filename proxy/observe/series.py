@@ -40,23 +40,42 @@ def series_of(rule_file: RuleFile) -> Series:
             series.gauges += [(name, labels) for name in ("requests_in_flight", "tunnels_open")]
             series.endpoints += [(*labels, endpoint.url) for endpoint in version.endpoints]
     for route in rule_file.routes:
-        service = rule_file.services[route.service]
-        for version_name in service.versions:
-            series.counters.append(("requests_total", (route.name, service.name, version_name, "200", "GET")))
-            series.histograms.append(("request_duration_seconds", (route.name, service.name, version_name)))
-        series.counters += [("decisions_total", labels) for labels in _decisions(route, service)]
-        for rule, shares in shares_of(route):
-            for version_name in service.versions:
-                series.weights[route.name, rule, service.name, version_name] = shares.get(version_name, 0.0)
+        if route.service:
+            _add_versions(series, route, rule_file.services[route.service])
+        for rule_name, reason, status in _answers(route):
+            series.counters.append(("requests_total", (route.name, route.service, "", str(status), "GET")))
+            series.counters.append(("decisions_total", (route.name, route.service, "", rule_name, reason)))
+            series.histograms.append(("request_duration_seconds", (route.name, route.service, "")))
     return series
 
 
+def _add_versions(series: Series, route: Route, service: Service) -> None:
+    for version_name in service.versions:
+        series.counters.append(("requests_total", (route.name, service.name, version_name, "200", "GET")))
+        series.histograms.append(("request_duration_seconds", (route.name, service.name, version_name)))
+    series.counters += [("decisions_total", labels) for labels in _decisions(route, service)]
+    for rule, shares in shares_of(route):
+        for version_name in service.versions:
+            series.weights[route.name, rule, service.name, version_name] = shares.get(version_name, 0.0)
+
+
+def _answers(route: Route) -> Iterator[tuple[str, str, int]]:
+    """Rule, reason and status of what the proxy itself answers by a redirect or a respond."""
+    parts: list[tuple[Route | Rule, str, str]] = [(route, "", "default")]
+    parts += [(rule, rule.name, "match") for rule in route.rules]
+    for part, name, reason in parts:
+        for action in (part.redirect, part.respond):
+            if action is not None:
+                yield name, reason, action.status
+
+
 def shares_of(route: Route) -> Iterator[tuple[str, dict[str, float]]]:
-    """Each rule of a route by name, with its share (0..1) per version; the name "" stands for requests that no rule
-    takes, if there can be any and a version gets them."""
+    """Each rule of a route that leads to versions by name, with its share (0..1) per version; the name "" stands for
+    requests that no rule takes, if there can be any and a version gets them."""
     for rule in route.rules:
-        yield rule.name, shares_of_rule(rule)
-    if route.otherwise.kind == "version" and all(rule.match for rule in route.rules):
+        if rule.version or rule.split:
+            yield rule.name, shares_of_rule(rule)
+    if route.otherwise.kind == "version" and all(rule.match or rule.redirect for rule in route.rules):
         yield "", {route.otherwise.version: 1.0}
 
 

@@ -33,16 +33,23 @@ class Choices(NamedTuple):
 
 
 def choices(
-    route: Route, service: Service, rule: Rule, order: int, draw: Draw, issue: Issue, pinning: Pinning = NO_PINNING
-) -> Choices:
-    """What a rule, the order-th of its route, decides once its match holds."""
+    route: Route, service: Service | None, rule: Rule, order: int, draw: Draw, issue: Issue,
+    pinning: Pinning = NO_PINNING,
+) -> Choices:  # fmt: skip
+    """What a rule, the order-th of its route, decides once its match holds. service: None if the rule needs none."""
 
     def ready(reason: str, *versions: str) -> Ready:
         return {
-            version: Decision(route.name, service.name, version, rule.name, reason, rule_order=order)
+            version: Decision(route.name, route.service, version, rule.name, reason, rule_order=order)
             for version in versions
         }
 
+    action = rule.redirect or rule.respond
+    if action is not None:
+        return _fixed(Decision(
+            route.name, route.service, "", rule.name, "match", rule_order=order, status=action.status, action=action
+        ))  # fmt: skip
+    assert service is not None
     if rule.split is None:
         return _fixed(ready("match", rule.version)[rule.version])
     weights = rule.split.weights

@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from proxy.rules import sticky
+from proxy.rules.actions import Redirect, Respond
+from proxy.rules.changes import leads_away
 from proxy.rules.choose import Draw, Issue, choices
-from proxy.rules.conditions import build, needs, normal
+from proxy.rules.conditions import Test, build, needs, normal
 from proxy.rules.decision import Decide, Decision
 from proxy.rules.lookup import Entry, in_order
 from proxy.rules.model import Condition, Route, RuleFile, Service
@@ -35,10 +37,8 @@ def compile_table(rule_file: RuleFile, draw: Draw, issue: Issue, now: Now = stil
 
     Raises nothing on a file that parse let through.
     """
-    pinning = Pinning(rule_file.cookie_keys, now)
-    compiled = [
-        compile_route(route, rule_file.services[route.service], draw, issue, pinning) for route in rule_file.routes
-    ]
+    pinning, services = Pinning(rule_file.cookie_keys, now), rule_file.services
+    compiled = [compile_route(route, services.get(route.service), draw, issue, pinning) for route in rule_file.routes]
     decisions = [decision for route in compiled for decision in route.decisions]
     for number, decision in enumerate(decisions):
         decision.number = number
@@ -51,28 +51,54 @@ def compile_table(rule_file: RuleFile, draw: Draw, issue: Issue, now: Now = stil
 
 
 def compile_route(
-    route: Route, service: Service, draw: Draw, issue: Issue, pinning: Pinning = NO_PINNING
+    route: Route, service: Service | None, draw: Draw, issue: Issue, pinning: Pinning = NO_PINNING
 ) -> CompiledRoute:
-    """One route on its own; its decisions have no numbers yet."""
+    """One route on its own, service: None if it leads to none; its decisions have no numbers yet."""
     decisions: list[Decision] = []
     entries: list[Entry] = []
     conditions: list[Condition | None] = []
     reads: set[bytes] = set()
     for order, rule in enumerate(route.rules):
         condition = None if rule.match is None else normal(rule.match)
-        rule_choices = choices(route, service, rule, order, draw, issue, pinning)
         test = None if condition is None else build(condition)
-        entries.append((order, test, rule_choices.only, rule_choices.choose))
-        conditions.append(condition)
-        decisions += rule_choices.decisions
         if condition is not None:
             reads |= needs(condition)
         if rule.sticky is not None:
             reads |= sticky.needs(rule.sticky)
+        if rule.redirect is not None:
+            test, condition = _and_leads_away(test, rule.redirect, route), None  # a value alone does not decide it
+        rule_choices = choices(route, service, rule, order, draw, issue, pinning)
+        entries.append((order, test, rule_choices.only, rule_choices.choose))
+        conditions.append(condition)
+        decisions += rule_choices.decisions
     otherwise = _otherwise(route)
     if otherwise is not None:
         decisions.append(otherwise)
-    return CompiledRoute(route, in_order(entries, conditions, otherwise), tuple(decisions), frozenset(reads))
+    decide = in_order(entries, conditions, otherwise)
+    if route.respond is not None:
+        decisions.append(answered := _answered(route, route.respond))
+        decide = _always(answered)
+    if route.redirect is not None:
+        decisions.append(sent_away := _answered(route, route.redirect))
+        decide = _before(sent_away, leads_away(route.redirect, route.path), decide)
+    return CompiledRoute(route, decide, tuple(decisions), frozenset(reads))
+
+
+def _and_leads_away(test: Test | None, redirect: Redirect, route: Route) -> Test:
+    away = leads_away(redirect, route.path)
+    return away if test is None else lambda head: test(head) and away(head)
+
+
+def _answered(route: Route, action: Redirect | Respond) -> Decision:
+    return Decision(route.name, route.service, "", "", "default", status=action.status, action=action)
+
+
+def _always(decision: Decision) -> Decide:
+    return lambda head: decision
+
+
+def _before(decision: Decision, holds: Test, otherwise: Decide) -> Decide:
+    return lambda head: decision if holds(head) else otherwise(head)
 
 
 def _otherwise(route: Route) -> Decision | None:

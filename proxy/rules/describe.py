@@ -1,9 +1,13 @@
-"""Conditions and values in words."""
+"""Conditions, values and changes in words."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Final
 
+from proxy.http.message import RequestHead
+from proxy.rules.actions import HeaderChanges
+from proxy.rules.changes import new_target
 from proxy.rules.model import (
     ClientTest,
     FieldTest,
@@ -14,8 +18,11 @@ from proxy.rules.model import (
     PathTest,
     PresentTest,
     RangeTest,
+    Route,
+    Rule,
     TextTest,
     ValueTest,
+    Version,
 )
 
 SHOWN_MAX: Final = 80
@@ -77,3 +84,27 @@ def _wanted_text(test: TextTest) -> str:
 def _listed(texts: tuple[str, ...]) -> str:
     left = len(texts) - LISTED_MAX
     return " or ".join(texts[:LISTED_MAX]) + (f" or one of {left:,} more" if left > 0 else "")
+
+
+def told_request(route: Route, rule: Rule | None, version: Version | None, head: RequestHead) -> tuple[str, ...]:
+    """What is changed of a request that goes to this version (None: it is not known)."""
+    told = []
+    rewrite = (rule and rule.rewrite) or route.rewrite
+    if rewrite is not None and rewrite.path is not None:
+        told.append(f"asks for {shown(new_target(rewrite.path, route.path)(head))}")
+    if rewrite is not None and rewrite.host:
+        told.append(f"Host: {rewrite.host}")
+    return (*told, *_told_changes(part.request_headers for part in (route, rule, version) if part is not None))
+
+
+def told_response(route: Route, rule: Rule | None, version: Version | None) -> tuple[str, ...]:
+    """What is changed of its response, or of the proxy's own answer."""
+    return tuple(_told_changes(part.response_headers for part in (route, rule, version) if part is not None))
+
+
+def _told_changes(changes: Iterable[HeaderChanges | None]) -> Iterator[str]:
+    for change in changes:
+        if change is not None:
+            yield from (f"set {name}: {value}" for name, value in change.set)
+            yield from (f"add {name}: {value}" for name, value in change.add)
+            yield from (f"remove {name}" for name in change.remove)

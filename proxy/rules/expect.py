@@ -21,6 +21,8 @@ class TrialRequest:
     """(name, value), sent as one Cookie field."""
     client_ip: str = "127.0.0.1"
     """The client's address."""
+    scheme: str = "http"
+    """How the client comes: http or https."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 
 from proxy.http.message import RequestHead
 from proxy.rules import sticky
+from proxy.rules.changes import leads_away, location
 from proxy.rules.conditions import build
-from proxy.rules.describe import shown, wanted, wanted_path
+from proxy.rules.describe import shown, told_request, told_response, wanted, wanted_path
 from proxy.rules.model import (
     AllOf,
     AnyOf,
@@ -81,7 +82,7 @@ class RuleTrace:
 
 @dataclass(frozen=True, slots=True)
 class RouteTrace:
-    """One route. outcome: what became of the request here, in words."""
+    """One route. outcome: what became of the request here, in words. action: what the route itself would answer."""
 
     name: str
     service: str
@@ -90,14 +91,16 @@ class RouteTrace:
     method: Finding
     rules: tuple[RuleTrace, ...]
     outcome: str
+    action: Finding | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
     """What was asked, the routes in the order they were considered, those that do not fit last, and the decision.
 
-    route: empty if no route takes the request (404). version: empty if it is drawn at random, or none.
-    Otherwise the words of Decision.
+    route: empty if no route takes the request (404). version: empty if it is drawn at random, or none. redirect: the
+    URL that the client is sent to. request, response: what the rules change of them, in words; what a version changes
+    only if it is known. Otherwise the words of Decision.
     """
 
     method: str
@@ -111,17 +114,22 @@ class Trace:
     rule: str = ""
     reason: str = ""
     status: int = 404
+    redirect: str = ""
+    request: tuple[str, ...] = ()
+    response: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class _Decided:
-    """The end of a trace."""
+    """The end of a trace. taken: the rule, if one decided."""
 
     service: str
     version: str
     rule: str
     reason: str
     status: int = 0
+    redirect: str = ""
+    taken: Rule | None = None
 
 
 def explain(rule_file: RuleFile, head: RequestHead, now: Now = still) -> Trace:
@@ -135,27 +143,36 @@ def explain(rule_file: RuleFile, head: RequestHead, now: Now = still) -> Trace:
         scoped.append((unfit, (0,) if unfit else (*host_rank, *path_rank, not route.methods), order, host, path, route))
     decided: _Decided | None = None
     traces: list[RouteTrace] = []
-    taken = ""
+    taken: Route | None = None
     for unfit, _, _, host, path, route in sorted(scoped, key=lambda item: item[:3]):
         if unfit or decided is not None:
             method = Finding(None, "not reached")
             outcome = "does not fit" if unfit else "not reached"
             traces.append(RouteTrace(route.name, route.service, host, path, method, (), outcome))
             continue
-        trace, decided = _route(route, rule_file.services[route.service], host, path, head, pinning)
+        trace, decided = _route(route, rule_file.services.get(route.service), host, path, head, pinning)
         traces.append(trace)
-        taken = route.name
+        taken = route
     asked = Trace(shown(head.method), shown(head.host), shown(head.path), head.client, tuple(traces))
-    if decided is None:
+    if decided is None or taken is None:
         return asked
+    return _ended(asked, taken, decided, rule_file, head)
+
+
+def _ended(asked: Trace, route: Route, decided: _Decided, rule_file: RuleFile, head: RequestHead) -> Trace:
+    service = rule_file.services.get(decided.service)
+    version = service.versions.get(decided.version) if service is not None else None
     return replace(
         asked,
-        route=taken,
+        route=route.name,
         service=decided.service,
         version=decided.version,
         rule=decided.rule,
         reason=decided.reason,
         status=decided.status,
+        redirect=decided.redirect,
+        request=() if decided.status else told_request(route, decided.taken, version, head),
+        response=told_response(route, decided.taken, version),
     )
 
 
@@ -188,35 +205,68 @@ def _path(route: Route, head: RequestHead, order: int) -> tuple[Finding, tuple[i
 
 
 def _route(
-    route: Route, service: Service, host: Finding, path: Finding, head: RequestHead, pinning: Pinning
+    route: Route, service: Service | None, host: Finding, path: Finding, head: RequestHead, pinning: Pinning
 ) -> tuple[RouteTrace, _Decided | None]:
     method, fits = shown(head.method), not route.methods or head.method.decode("latin-1") in route.methods
     asked = Finding(fits, "every method" if not route.methods else f"method is {method}")
+    trace = RouteTrace(route.name, route.service, host, path, asked, (), "passed on: method")
     if not fits:
         asked = Finding(False, f"method is {method}, wanted {' or '.join(route.methods)}")
-        return RouteTrace(route.name, service.name, host, path, asked, (), "passed on: method"), None
-    decided: _Decided | None = None
+        return replace(trace, method=asked), None
+    trace, decided = replace(trace, action=_answer(route, route, head)), None
+    if trace.action is not None and trace.action.holds:
+        decided = _answered(route, None, head)
     rules: list[RuleTrace] = []
     for rule in route.rules:
         if decided is not None:
             rules.append(RuleTrace(rule.name, Finding(None, "not reached")))
             continue
         found = Finding(True, "takes every request") if rule.match is None else find(rule.match, head)
-        choice = _choose(rule, route, service, head, pinning) if found.holds and rule.split is not None else None
+        action = _answer(rule, route, head) if found.holds else None
+        if action is not None:
+            found = Finding(action.holds, action.text, (found,))
+        splits = found.holds and rule.split is not None
+        choice = _choose(rule, route, service, head, pinning) if splits and service is not None else None
         rules.append(RuleTrace(rule.name, found, choice))
         if found.holds:
-            version = rule.version if choice is None else choice.version
-            keyed = choice is not None and (choice.key or choice.issues or choice.pin)
-            reason = "match" if choice is None else "sticky" if keyed else "weight"
-            decided = _Decided(service.name, version, rule.name, reason)
-    outcome = "" if decided is None else f"rule {decided.rule}"
+            decided = _answered(route, rule, head) if action is not None else _led(route, rule, choice)
+    outcome = "" if decided is None else f"rule {decided.rule}" if decided.rule else "its own answer"
     if decided is None:
         otherwise = route.otherwise
         if otherwise.kind == "next":
-            return RouteTrace(route.name, service.name, host, path, asked, tuple(rules), "passed on: otherwise"), None
-        decided = _Decided(service.name, otherwise.version, "", "default", otherwise.status)
+            return replace(trace, rules=tuple(rules), outcome="passed on: otherwise"), None
+        decided = _Decided(route.service, otherwise.version, "", "default", otherwise.status)
         outcome = f"otherwise: {otherwise.version or otherwise.status}"
-    return RouteTrace(route.name, service.name, host, path, asked, tuple(rules), outcome), decided
+    return replace(trace, rules=tuple(rules), outcome=outcome), decided
+
+
+def _led(route: Route, rule: Rule, choice: Choice | None) -> _Decided:
+    """By a rule to a version."""
+    version = rule.version if choice is None else choice.version
+    keyed = choice is not None and (choice.key or choice.issues or choice.pin)
+    reason = "match" if choice is None else "sticky" if keyed else "weight"
+    return _Decided(route.service, version, rule.name, reason, taken=rule)
+
+
+def _answer(part: Route | Rule, route: Route, head: RequestHead) -> Finding | None:
+    """What a route or rule answers by itself, if it would."""
+    if part.redirect is not None:
+        where = shown(location(part.redirect, route.path)(head))
+        if leads_away(part.redirect, route.path)(head):
+            return Finding(True, f"redirect {part.redirect.status} to {where}")
+        if part.respond is None:
+            return Finding(False, f"redirect to {where}: the request is there already")
+    return None if part.respond is None else Finding(True, f"respond {part.respond.status}")
+
+
+def _answered(route: Route, rule: Rule | None, head: RequestHead) -> _Decided:
+    part = rule or route
+    name, reason = (rule.name, "match") if rule else ("", "default")
+    if part.redirect is not None and leads_away(part.redirect, route.path)(head):
+        where = location(part.redirect, route.path)(head).decode("utf-8", "replace")
+        return _Decided(route.service, "", name, reason, part.redirect.status, where, rule)
+    assert part.respond is not None
+    return _Decided(route.service, "", name, reason, part.respond.status, taken=rule)
 
 
 def find(condition: Condition, head: RequestHead) -> Finding:

@@ -63,8 +63,7 @@ METHOD: Final = Unit("a method like GET", units.method, {"type": "string"})
 COOKIE_NAME: Final = some("a cookie's name", units.token)
 SENT_PATH: Final = some("a path", units.request_path)
 
-_LATER_ACTIONS: Final = ("redirect", "rewrite", "respond", "mirror", "request_headers", "response_headers")
-_LATER_HEADERS: Final = ("request_headers", "response_headers")
+_LATER_ACTIONS: Final = ("mirror",)
 _ACTIONS: Final = (
     Key("redirect", REDIRECT),
     Key("respond", RESPOND),
@@ -130,7 +129,6 @@ VERSION: Final = Record(
     Key("request_headers", REQUEST_HEADERS),
     Key("response_headers", RESPONSE_HEADERS),
     build=dict,
-    later=_LATER_HEADERS,
 )
 STATUSES: Final = Unit(
     "a status, or statuses like 200-399",
@@ -280,6 +278,7 @@ REQUEST: Final = Record(
     Key("headers", Then(MapOf("headers", units.token, ListOf(_VALUE, single=True)), _repeated)),
     Key("cookies", Then(MapOf("cookies", units.token, some("a text", units.attribute)), _pairs)),
     Key("client_ip", some("an IP address", units.address)),
+    Key("scheme", choice("http", "https")),
 )
 EXPECTATION: Final = Record(
     Expectation,

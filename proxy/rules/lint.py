@@ -40,7 +40,7 @@ def _shadowed_rules(route: Route, at: Path) -> Iterator[Finding]:
         earlier = taken.by(rule)
         if earlier:
             yield (*at, number), f"rule '{rule.name}' can never match: rule '{earlier}' before it takes all it could"
-        else:
+        elif rule.redirect is None:  # who is where a redirect leads goes on
             taken.add(rule)
 
 
@@ -113,7 +113,7 @@ def _shadowed_routes(routes: tuple[Route, ...]) -> Iterator[Finding]:
                 ("routes", number),
                 f"no request reaches route '{route.name}': route '{takers[-1]}' has the same scope",
             )
-        elif route.otherwise.kind != "next":
+        elif route.otherwise.kind != "next" or route.respond is not None:
             for scope in scopes:
                 taken.setdefault(scope, route.name)
 
@@ -134,7 +134,7 @@ def _unreached(rule_file: RuleFile) -> Iterator[Finding]:
     reached: dict[str, set[str]] = {name: set() for name in rule_file.services}
     routed = {route.service for route in rule_file.routes}
     for route in rule_file.routes:
-        versions = reached[route.service]
+        versions = reached.setdefault(route.service, set())
         if route.otherwise.kind == "version":
             versions.add(route.otherwise.version)
         for rule in route.rules:

@@ -36,13 +36,17 @@ def render_text(trace: Trace) -> str:
         if len(unfit) > UNFIT_SHOWN_MAX:
             lines.append(f"  and {len(unfit) - UNFIT_SHOWN_MAX:,} more")
         lines.append("")
+    for what, changes in (("request", trace.request), ("response", trace.response)):
+        if changes:
+            lines += [f"what is changed of the {what}", *(f"  {change}" for change in changes), ""]
     return "\n".join([*lines, _decision(trace)])
 
 
 def _route(route: RouteTrace) -> Iterator[str]:
-    yield f"route {route.name}, service {route.service}: {route.outcome}"
-    for finding in (route.host, route.path, route.method):
-        if route.outcome != "not reached":
+    service = f"service {route.service}" if route.service else "no service"
+    yield f"route {route.name}, {service}: {route.outcome}"
+    for finding in (route.host, route.path, route.method, route.action):
+        if finding is not None and route.outcome != "not reached":
             yield from _finding(finding, "  ")
     for rule in route.rules:
         if rule.match.holds is None:
@@ -84,6 +88,8 @@ def _decision(trace: Trace) -> str:
         return "no route: 404"
     by = f"rule {trace.rule}" if trace.rule else "no rule"
     where = f"route {trace.route}, {by}, reason {trace.reason}"
+    if trace.redirect:
+        return f"redirect {trace.status} to {trace.redirect}  ({where})"
     if trace.status:
         return f"status {trace.status}  ({where})"
     if not trace.version:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from proxy.errors import BadRequest, Fault
 from proxy.http.message import RequestHead
+from proxy.rules.actions import Redirect
 from proxy.rules.decision import Decision
 from proxy.rules.expect import Trial, TrialRequest
 from proxy.rules.model import RuleFile
@@ -17,7 +18,7 @@ ReadHead = Callable[[bytes, frozenset[bytes]], RequestHead]
 """The reader of the data plane: the bytes of a head, and the names of the fields to keep."""
 
 _PRINTABLE: Final = "".join(map(chr, range(0x21, 0x7F)))
-_ASPECTS: Final = ("status", "route", "service", "rule", "version", "reason")
+_ASPECTS: Final = ("redirect", "status", "route", "service", "rule", "version", "reason")
 """What is compared, in the order in which the rules decide it: only the first difference is told."""
 
 
@@ -46,7 +47,7 @@ def _run(trial: Trial, table: RouteTable, read_head: ReadHead) -> str:
         head = read_head(head_bytes(trial.request), table.needs)
     except BadRequest as error:
         return f"the request is refused before any rule: {error.text}"
-    head.client = trial.request.client_ip
+    head.client, head.scheme = trial.request.client_ip, trial.request.scheme.encode()
     decision = table.match(head)
     if trial.expect.version and decision is not None and _drawn(decision, table, head):
         return (
@@ -54,7 +55,8 @@ def _run(trial: Trial, table: RouteTable, read_head: ReadHead) -> str:
             "expect a `rule` or `reason`, or send what the rule is sticky by"
         )
     for aspect in _ASPECTS:
-        expected, found = getattr(trial.expect, aspect), _found(decision, aspect)
+        expected = getattr(trial.expect, aspect)
+        found = _redirect(decision, table, head) if aspect == "redirect" else _found(decision, aspect)
         if expected is not None and expected != found:
             return f"expected {aspect} {_quoted(expected)}, found {_quoted(found)}: {_told(decision)}"
     return ""
@@ -65,6 +67,11 @@ def _found(decision: Decision | None, aspect: str) -> str | int:
         return 404 if aspect == "status" else ""
     found: str | int = getattr(decision, aspect)
     return found
+
+
+def _redirect(decision: Decision | None, table: RouteTable, head: RequestHead) -> str:
+    """The URL that the client is sent to, if it is."""
+    return table.explain(head).redirect if decision is not None and isinstance(decision.action, Redirect) else ""
 
 
 def _drawn(decision: Decision, table: RouteTable, head: RequestHead) -> bool:

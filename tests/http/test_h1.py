@@ -98,13 +98,17 @@ def test_heads_that_upgrade_are_read() -> None:
 
 
 def test_answers_of_the_proxys_own() -> None:
-    """Whole responses, in plain text; kept open only if asked for."""
-    assert answer(404, "no", keep=True) == wire(
-        "HTTP/1.1 404 Not Found", "Content-Type: text/plain; charset=utf-8", "Content-Length: 3", body=b"no\n"
+    """Whole responses; kept open only if asked for; no body and no length where the status has none."""
+    plain = b"Content-Type: text/plain\r\n"
+    assert answer(404, plain, b"no\n", keep=True) == wire(
+        "HTTP/1.1 404 Not Found", "Content-Type: text/plain", "Content-Length: 3", body=b"no\n"
     )
-    assert b"\r\nConnection: close\r\n\r\nno\n" in answer(404, "no")
-    assert answer(503, "x", extra=b"A: b\r\n", head_only=True).endswith(b"\r\nA: b\r\nConnection: close\r\n\r\n")
-    assert b"\r\nContent-Length: 0\r\n" in answer(304, "no")
+    assert b"\r\nConnection: close\r\n\r\nno\n" in answer(404, plain, b"no\n")
+    assert answer(503, b"A: b\r\n", b"x", head_only=True) == wire(
+        "HTTP/1.1 503 Service Unavailable", "A: b", "Content-Length: 1", "Connection: close"
+    )
+    assert answer(204, b"", b"no", keep=True) == wire("HTTP/1.1 204 No Content")  # RFC 9110 section 8.6: no length
+    assert answer(304, b"", b"no", keep=True) == wire("HTTP/1.1 304 Not Modified")
     assert status_line(299) == b"HTTP/1.1 299 \r\n" and status_line(451).startswith(b"HTTP/1.1 451 ")
 
 

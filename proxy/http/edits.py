@@ -1,0 +1,83 @@
+"""Changes to a head that rules ask for, made to its bytes: fields cut and appended, another target, another Host."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from proxy.http.message import RequestHead, ResponseHead
+
+_HOST_LINE: Final = re.compile(rb"\r\n(?i:host):[^\r]*")
+
+
+def lines_of(fields: Iterable[tuple[str, str]]) -> bytes:
+    """(name, value) as field lines, each with its end."""
+    return b"".join(f"{name}: {value}\r\n".encode() for name, value in fields)
+
+
+class FieldEdits:
+    """Fields to cut, in lower case, and lines to append then. None of them speaks of the connection or of the body."""
+
+    __slots__ = ("_cut", "_lines")
+
+    def __init__(self, cut: Iterable[str], lines: bytes) -> None:
+        names = b"|".join(re.escape(name.encode()) for name in sorted(cut))
+        self._cut = re.compile(rb"\r\n(?i:%b):[^\r]*" % names) if names else None
+        self._lines = lines
+
+    def raw(self, raw: bytes) -> bytes:
+        """The bytes of a head, from its first line to its empty one."""
+        if self._cut is not None:
+            raw = self._cut.sub(b"", raw)
+        return b"%b%b\r\n" % (raw[:-2], self._lines) if self._lines else raw
+
+    def lines(self, lines: bytes) -> bytes:
+        """Field lines alone."""
+        return self.raw(b"\r\n%b\r\n" % lines)[2:-2]
+
+    def response(self, head: ResponseHead) -> ResponseHead:
+        """The head that the client is to get."""
+        return ResponseHead(head.status, head.minor, head.fields, self.raw(head.raw), head.length)
+
+
+class RequestEdits:
+    """cut: fields to take out, in lower case. target: what to ask for instead, or None. host: another Host, or b"";
+    it comes with a target."""
+
+    __slots__ = ("_fields", "_host", "_target")
+
+    def __init__(
+        self, cut: Iterable[str], target: Callable[[RequestHead], bytes] | None = None, host: bytes = b""
+    ) -> None:
+        assert target is not None or not host
+        self._fields = FieldEdits(cut, b"")
+        self._target = target
+        self._host = host
+
+    def __call__(self, head: RequestHead) -> RequestHead:
+        """The head that the service is to get. `fields` stay those that the client sent: X-Forwarded-Host tells its."""
+        raw, target, host, fields = self._fields.raw(head.raw), head.target, head.host, head.fields
+        if self._target is not None:
+            target = self._target(head)
+            raw = b"%b %b%b" % (head.method, target, raw[len(head.method) + 1 + len(head.target) :])
+            if self._host:
+                raw = _with_host(raw, self._host)
+                if not host:
+                    host, fields = self._host, {**fields, b"host": (self._host,)}
+            elif head.target[:1] != b"/" and b"host" in fields:
+                raw = _with_host(raw, fields[b"host"][0])  # that of the target counts (RFC 9112 section 3.2.2)
+        changed = RequestHead(
+            head.method, target, head.minor, host, head.path, head.query, fields, raw, head.client, head.scheme,
+            head.plain,
+        )  # fmt: skip
+        changed.cut = head.cut
+        return changed
+
+
+def _with_host(raw: bytes, host: bytes) -> bytes:
+    """A head with this Host field: where it had one, or else first."""
+    line = b"\r\nHost: " + host
+    raw, found = _HOST_LINE.subn(lambda _: line, raw, 1)
+    end = raw.index(b"\r\n")
+    return raw if found else b"%b%b%b" % (raw[:end], line, raw[end:])
