@@ -39,6 +39,7 @@ DURATION_MAX_S: Final = 86_400.0
 """A day: longer than any supervisor waits before it kills."""
 UNITS_BYTES: Final = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 ACCESS_LOGS: Final = ("off", "json", "text")
+TRACINGS: Final = ("off", "otlp")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 UNITS_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
@@ -131,6 +132,12 @@ def read_access_log(text: str) -> str:
     return text
 
 
+def read_tracing(text: str) -> str:
+    if text not in TRACINGS:
+        raise ValueError(f"'{text}' is not one of {', '.join(TRACINGS)}")
+    return text
+
+
 def read_log_level(text: str) -> str:
     if text.lower() not in LOG_LEVELS:
         raise ValueError(f"'{text}' is not one of {', '.join(LOG_LEVELS)}")
@@ -218,6 +225,12 @@ class Settings:
             read_access_log,
             "off|json|text|FILE",
             "a line per request: JSON or text to standard output, or JSON to a file, opened again at HUP (default off)",
+        ),
+    )
+    tracing: str = field(
+        default="off",
+        metadata=option(
+            read_tracing, "off|otlp", "OpenTelemetry spans of requests, where the OTEL_* variables say (default off)"
         ),
     )
     drain_timeout_s: float = field(

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from proxy.downstream.tls import Material
 from proxy.gateway.gateway import Gateway
-from proxy.observe.access_log import AccessLog
+from proxy.observe.observer import Observer
 from proxy.rules.model import EndpointSpec, FieldTest, Otherwise, Route, Rule, RuleFile, Service, TextTest, Version
 from proxy.settings import Settings
 
@@ -347,7 +347,7 @@ async def stage(
     rule_file: Callable[[list[str]], RuleFile] | None = None,
     trusted: Sequence[str] = (),
     certificates: Material | None = None,
-    access_log: AccessLog | None = None,
+    access_log: Observer | None = None,
     proxy_headers: bool = False,
     connections_per_client: int = 0,
     **service: Any,

@@ -39,6 +39,7 @@ def test_each_option_is_read() -> None:
         "max-connections": "1000",
         "max-connections-per-client": "10",
         "access-log": "./access.log",
+        "tracing": "otlp",
         "drain-timeout": "1.5m",
         "log-level": "DEBUG",
     }
@@ -58,6 +59,7 @@ def test_each_option_is_read() -> None:
         max_connections=1000,
         max_connections_per_client=10,
         access_log="./access.log",
+        tracing="otlp",
         drain_timeout_s=90.0,
         log_level="debug",
     )
@@ -106,6 +108,7 @@ def test_environment_stands_in_for_options_not_given() -> None:
         ("max-connections", "many"),
         ("max-connections-per-client", "-1"),
         ("access-log", "jsn"),
+        ("tracing", "on"),
         ("access-log", "JSON"),
         ("drain-timeout", "30"),
         ("drain-timeout", "-1s"),

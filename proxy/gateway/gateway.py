@@ -7,7 +7,6 @@ import random
 import secrets
 import socket
 from collections.abc import Callable, Sequence
-from functools import partial
 from time import monotonic
 from typing import Final
 
@@ -20,13 +19,14 @@ from proxy.downstream.tls import Certificates, Material
 from proxy.errors import ProxyError
 from proxy.gateway.exchange import Exchange
 from proxy.gateway.lingering import Lingering
-from proxy.gateway.logged import LoggedExchange
+from proxy.gateway.logged import exchanges
 from proxy.gateway.snapshot import Snapshot, make_snapshot
 from proxy.gateway.state import State
 from proxy.http.headers import Peer
 from proxy.http.message import RequestHead
-from proxy.observe.access_log import KEPT_FIELDS, AccessLog
+from proxy.observe.access_log import KEPT_FIELDS
 from proxy.observe.counters import Counters, Counts
+from proxy.observe.observer import Observer
 from proxy.rules.model import RuleFile
 from proxy.settings import Settings
 from proxy.upstream.endpoint import EndpointRegistry
@@ -38,14 +38,14 @@ QUEUE_S: Final = 0.2
 class Gateway:
     """Serves requests by the rules last applied; an exchange keeps the rules it began with.
 
-    access_log: where each request leaves a line, if one is kept; the owner flushes and closes it.
+    observer: who hears of each request, if anybody does; the owner flushes and closes it.
     """
 
-    def __init__(self, settings: Settings, access_log: AccessLog | None = None) -> None:
+    def __init__(self, settings: Settings, observer: Observer | None = None) -> None:
         clock, counters = Clock(monotonic()), Counters()
         self._settings = settings
-        self._access_log = access_log
-        self._kept = KEPT_FIELDS if access_log is not None else frozenset()
+        self._observer = observer
+        self._kept = KEPT_FIELDS if observer is not None else frozenset()
         self._registry = EndpointRegistry(clock, settings.workers)
         door = Door(settings.max_connections, settings.max_connections_per_client)
         self._state = State(clock, counters, self._snapshot(0, RuleFile({}, ()), counters), door)
@@ -56,9 +56,7 @@ class Gateway:
         self._drained = asyncio.Event()
         self.draining = self._closed = False
         self.reader = self._state.snapshot.reader
-        self.exchange: Callable[[ClientStream, RequestHead], Exchange] = (
-            partial(Exchange, self._state) if access_log is None else partial(LoggedExchange, self._state, access_log)
-        )
+        self.exchange: Callable[[ClientStream, RequestHead], Exchange] = exchanges(self._state, observer)
 
     def apply(self, generation: int, rule_file: RuleFile) -> None:
         """Serve every request from now on by these rules, which have been checked."""
@@ -92,8 +90,8 @@ class Gateway:
         counts.endpoints = self._registry.states()
         counts.generation = self._state.snapshot.generation
         counts.lingering = self._lingering.versions()
-        if self._access_log is not None:
-            counts.add["access_log_dropped_total"] = {(): self._access_log.take_dropped()}
+        if self._observer is not None:
+            counts.add.update((name, {(): lost}) for name, lost in self._observer.take_dropped().items())
         return counts
 
     async def listen(
@@ -136,8 +134,8 @@ class Gateway:
     def close(self) -> None:
         """Cut whatever is still under way."""
         self._close_listeners()
-        if self._access_log is not None:
-            self._access_log.ending = True
+        if self._observer is not None:
+            self._observer.ending = True
         for tunnel in tuple(self._state.tunnels):
             tunnel.close()
         for listener in self._listeners:
@@ -150,8 +148,8 @@ class Gateway:
     def refused(self, error: ProxyError, peer: Peer, data: bytes) -> None:
         """Count a request that was refused before it could be routed; `data` is what came of it."""
         self._state.snapshot.nowhere.decided.finished(error.status, b"", 0.0)
-        if self._access_log is not None:
-            self._access_log.refused(error, peer.address, data, self._state.snapshot.generation)
+        if self._observer is not None:
+            self._observer.refused(error, peer.address, data, self._state.snapshot.generation)
 
     def _close_listeners(self) -> None:
         self._closed = True

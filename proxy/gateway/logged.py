@@ -1,11 +1,13 @@
-"""Exchanges and tunnels that leave a line in the access log.
+"""Exchanges and tunnels that tell an observer what they came to: the access log, or a span of tracing.
 
-PERF: classes of their own, made instead of the plain ones where a log is kept: without one, a request pays for one look
-whether there is one, and counts nothing.
+PERF: classes of their own, made instead of the plain ones where there is an observer: without one, a request counts
+nothing and asks nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from time import monotonic, time
 from typing import Any, Final
 
@@ -15,12 +17,27 @@ from proxy.gateway.exchange import Exchange
 from proxy.gateway.state import State
 from proxy.gateway.tunnel import Tunnel
 from proxy.http.message import RequestHead, ResponseHead
-from proxy.observe.access_log import AccessLog
+from proxy.observe.access_log import AccessLog, Recorder
 from proxy.observe.counters import Labels
+from proxy.observe.observer import Observer, Tracer
 
 What = tuple[str, bytes, bytes, int, bytes, int, Labels, str, int, float, bytes, bytes, bytes, int]
 """The part of an Entry that is known when the answer begins: all from the client on."""
 _NO_FIELD: Final = (b"",)
+
+
+def exchanges(state: State, observer: Observer | None) -> Callable[[ClientStream, RequestHead], Exchange]:
+    """What makes the exchange of each request."""
+    if observer is None:
+        return partial(Exchange, state)
+    if isinstance(observer, AccessLog):
+        return partial(LoggedExchange, state, observer)
+    return partial(_traced, state, observer)
+
+
+def _traced(state: State, tracer: Tracer, client: ClientStream, head: RequestHead) -> Exchange:
+    head, recorder = tracer.begin(head)
+    return Exchange(state, client, head) if recorder is None else LoggedExchange(state, recorder, client, head)
 
 
 class LoggedExchange(Exchange):
@@ -31,7 +48,7 @@ class LoggedExchange(Exchange):
         "_upstream_s",
     )  # fmt: skip
 
-    def __init__(self, state: State, log: AccessLog, client: ClientStream, head: RequestHead) -> None:
+    def __init__(self, state: State, log: Recorder, client: ClientStream, head: RequestHead) -> None:
         super().__init__(state, client, head)
         self._log = log
         self._flag = ""
@@ -140,7 +157,7 @@ class LoggedTunnel(Tunnel):
 
     __slots__ = ("_cut", "_log", "_request_bytes", "_response_bytes", "_started", "_what")
 
-    def keep(self, log: AccessLog, started: float, what: What) -> LoggedTunnel:
+    def keep(self, log: Recorder, started: float, what: What) -> LoggedTunnel:
         """What to say at the end. started: when the request came."""
         self._log = log
         self._started = started

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Final
 
+from proxy.http.trace import trace_id
 from proxy.observe.counters import Labels
 
 LINE_BYTES_MAX: Final = 4096
@@ -64,7 +65,6 @@ request id, traceparent, user agent, generation. A tuple, since one is made for 
 
 _nothing_to_escape = re.compile(rb"[ !#-\[\]-~]*").fullmatch
 _bare = re.compile(r"[A-Za-z0-9_.:/\[\]-]+").fullmatch
-_trace = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?").fullmatch
 
 
 def escaped(value: bytes, bytes_max: int) -> str:
@@ -82,14 +82,6 @@ def escaped(value: bytes, bytes_max: int) -> str:
 def _json(value: bytes) -> str:
     text = json.dumps(value.decode("utf-8", "backslashreplace"))[1:-1]
     return text.replace("\x7f", "\\u007f")
-
-
-def trace_id(traceparent: bytes) -> str:
-    """Of a W3C traceparent; empty unless it is well-formed (Trace Context section 3.2: ids of zeros are not)."""
-    found = _trace(traceparent)
-    if found is None or (traceparent[:2] == b"00" and len(traceparent) != 55):
-        return ""
-    return str(found[1], "ascii")
 
 
 class _Escaped(dict[bytes, str]):

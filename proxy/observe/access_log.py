@@ -5,23 +5,34 @@ from __future__ import annotations
 import os
 import re
 from time import time
-from typing import Final
+from typing import Final, Protocol
 
 from proxy.errors import ProxyError, StartError
+from proxy.http.trace import TRACE_FIELDS
 from proxy.observe.access_lines import Entry, Lines
 from proxy.observe.counters import Labels
 from proxy.observe.sink import Sink
 
 BATCH: Final = 64
 """Entries that wait until lines are made of them: 0.2 ms of work at once, and little that a crash can lose."""
-KEPT_FIELDS: Final = frozenset((b"user-agent", b"traceparent"))
-"""What the log reads of a request beyond what the house does."""
+KEPT_FIELDS: Final = TRACE_FIELDS | {b"user-agent"}
+"""What the log and tracing read of a request beyond what the house does."""
 NOWHERE: Final[Labels] = ("", "", "", "", "")
 STDOUT: Final = 1
 FORMS: Final = ("json", "text")
 
 _request_line = re.compile(rb"\r?\n?([!-~]{1,32}) ([^ \r\n]+)(?: HTTP/1\.([01])\r)?").match
 _fields = re.compile(rb"(?i)\n(host|user-agent|traceparent):[ \t]*([^\r\n]*)").findall
+
+
+class Recorder(Protocol):
+    """Takes what a request came to when it has ended."""
+
+    @property
+    def ending(self) -> bool:
+        """Connections are being cut, so that a client that is gone did not leave by itself."""
+
+    def record(self, entry: Entry) -> None: ...
 
 
 class AccessLog:
@@ -46,13 +57,7 @@ class AccessLog:
 
     def refused(self, error: ProxyError, client: str, data: bytes, generation: int) -> None:
         """A request was refused before it could be routed; `data` is what came of it."""
-        line, fields = _request_line(data), {name.lower(): value for name, value in _fields(data)}
-        method, target, minor = line.groups() if line else (b"", b"", None)
-        self.record((
-            time(), 0.0, 0, 0, f"{error.side}_{error.flag}", client, method, target, int(minor) if minor else -1,
-            fields.get(b"host", b""), error.status, NOWHERE, "", 0, -1.0, b"", fields.get(b"traceparent", b""),
-            fields.get(b"user-agent", b""), generation,
-        ))  # fmt: skip
+        self.record(refused_entry(error, client, data, generation))
 
     def flush(self) -> None:
         """Hand what waits to the sink."""
@@ -65,11 +70,11 @@ class AccessLog:
             self._sink.put(self._lines.render(entries), len(entries))
         entries.clear()
 
-    def take_dropped(self) -> int:
-        """Lines lost since the last call."""
+    def take_dropped(self) -> dict[str, int]:
+        """Lines lost since the last call, by the metric that counts them."""
         lost = self._sink.lost_lines
         dropped, self._told = lost - self._told, lost
-        return dropped
+        return {"access_log_dropped_total": dropped}
 
     def reopen(self) -> None:
         """Go on in a new file of the same name."""
@@ -80,6 +85,17 @@ class AccessLog:
         """Write the last lines; returns within a second or so."""
         self.flush()
         self._sink.close()
+
+
+def refused_entry(error: ProxyError, client: str, data: bytes, generation: int) -> Entry:
+    """What is known of a request that was refused before it could be routed."""
+    line, fields = _request_line(data), {name.lower(): value for name, value in _fields(data)}
+    method, target, minor = line.groups() if line else (b"", b"", None)
+    return (
+        time(), 0.0, 0, 0, f"{error.side}_{error.flag}", client, method, target, int(minor) if minor else -1,
+        fields.get(b"host", b""), error.status, NOWHERE, "", 0, -1.0, b"", fields.get(b"traceparent", b""),
+        fields.get(b"user-agent", b""), generation,
+    )  # fmt: skip
 
 
 def open_access_log(setting: str) -> AccessLog | None:

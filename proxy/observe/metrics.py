@@ -77,6 +77,7 @@ COUNTERS: Final = {
     "access_log_dropped_total": Kind(
         (), "Lines of the access log that were lost, since its sink was too slow, full or gone. Should not grow."
     ),
+    "spans_dropped_total": Kind((), "Spans that were lost, since the collector was too slow or gone. Should not grow."),
 }
 HISTOGRAMS: Final = {
     "request_duration_seconds": Kind(
@@ -158,6 +159,7 @@ class Registry(Collector):
         self.set_workers(0)
         self._counters["worker_restarts_total"][()] = 0
         self._counters["access_log_dropped_total"][()] = 0
+        self._counters["spans_dropped_total"][()] = 0
         self._counters["config_reloads_total"] = {(result,): 0 for result in RESULTS}
 
     def declare(self, rule_file: RuleFile, generation: int) -> None:

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from proxy.errors import StartError
 from proxy.observe import logs
-from proxy.observe.access_log import check_access_log
+from proxy.observe.observer import check_observer
 from proxy.run.birth import Birth, give_birth
 from proxy.run.certificates import certificate_files
 from proxy.run.cookie_keys import check_key_file
@@ -38,7 +38,7 @@ def serve(settings: Settings) -> int:
         content = source.read()
     except SourceError as error:
         raise StartError(str(error)) from None
-    check_access_log(settings.access_log)
+    check_observer(settings)
     check_key_file(settings.cookie_key_file)
     if settings.admin_token_file:
         read_token(settings.admin_token_file)

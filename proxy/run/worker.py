@@ -21,7 +21,7 @@ import uvloop
 from proxy.downstream.listener import LATE_S
 from proxy.gateway.gateway import Gateway
 from proxy.observe import logs
-from proxy.observe.access_log import AccessLog, open_access_log
+from proxy.observe.observer import Observer, open_observer
 from proxy.run.channel import Channel, Kind, Rules, Start, encode
 from proxy.tasks import spawn
 
@@ -43,7 +43,7 @@ class Worker:
         self._sockets = sockets
         self._channel: Channel
         self._gateway: Gateway | None = None
-        self._access_log: AccessLog | None = None
+        self._observer: Observer | None = None
         self._drain_timeout_s = 0.0
         self._listening = False
         self._told_to_drain = asyncio.Event()
@@ -67,8 +67,8 @@ class Worker:
                 if self._gateway is not None:
                     self._gateway.set_certificates(payload)
             case "reopen":
-                if self._access_log is not None:
-                    self._access_log.reopen()
+                if self._observer is not None:
+                    self._observer.reopen()
             case "drain":
                 self._drain_timeout_s = payload
                 self._told_to_drain.set()
@@ -94,8 +94,8 @@ class Worker:
     def _begin(self, start: Start) -> Gateway:
         logs.set_up(start.settings.log_level)
         self._drain_timeout_s = start.settings.drain_timeout_s
-        self._access_log = open_access_log(start.settings.access_log)
-        gateway = self._gateway = Gateway(start.settings, self._access_log)
+        self._observer = open_observer(start.settings)
+        gateway = self._gateway = Gateway(start.settings, self._observer)
         gateway.apply(start.rules.generation, start.rules.rule_file)
         gateway.set_health(start.health)
         if start.certificates is not None:
@@ -135,8 +135,8 @@ class Worker:
         """Send counts at intervals, unless control is behind: deltas add up here and none is lost. Lines of the access
         log that are too few for a batch go with them."""
         assert self._gateway is not None
-        if self._access_log is not None:
-            self._access_log.flush()
+        if self._observer is not None:
+            self._observer.flush()
         if self._channel.idle:
             self._channel.send(encode("counts", self._gateway.counts()))
         asyncio.get_running_loop().call_later(COUNTS_INTERVAL_S, self._count)
@@ -150,9 +150,9 @@ class Worker:
                 gateway.hang_up()
                 await self._drained(gateway, FAREWELL_S)
             gateway.close()
-            if self._access_log is not None:
+            if self._observer is not None:
                 await asyncio.sleep(0)  # what was cut just now ends only now
-                self._access_log.close()
+                self._observer.close()
             self._channel.send(encode("counts", gateway.counts()))
         self._channel.send(encode("gone", None))
         await self._channel.close()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from proxy.observe import access_lines
-from proxy.observe.access_lines import FLAGS, Entry, Lines, escaped, trace_id
+from proxy.observe.access_lines import FLAGS, Entry, Lines, escaped
 
 ROOT = Path(__file__).parent.parent.parent
 TRACEPARENT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -161,25 +161,6 @@ def test_what_is_remembered_is_bounded() -> None:
     assert len(lines._agents) <= access_lines.REMEMBERED_MAX
     assert len(lines._hosts) <= access_lines.REMEMBERED_MAX
     assert max(map(len, lines._agents)) <= access_lines.USER_AGENT_BYTES_MAX
-
-
-@pytest.mark.parametrize(
-    ("traceparent", "found"),
-    [
-        (TRACEPARENT, "0af7651916cd43dd8448eb211c80319c"),
-        (b"01" + TRACEPARENT[2:] + b"-later", "0af7651916cd43dd8448eb211c80319c"),
-        (TRACEPARENT + b"-later", ""),  # version 00 has four parts
-        (b"ff" + TRACEPARENT[2:], ""),
-        (TRACEPARENT.upper(), ""),
-        (b"00-" + b"0" * 32 + b"-b7ad6b7169203331-01", ""),
-        (b"00-0af7651916cd43dd8448eb211c80319c-" + b"0" * 16 + b"-01", ""),
-        (TRACEPARENT[:-1], ""),
-        (b"", ""),
-    ],
-)
-def test_only_a_well_formed_traceparent_counts(traceparent: bytes, found: str) -> None:
-    """W3C Trace Context, section 3.2."""
-    assert trace_id(traceparent) == found
 
 
 def test_every_error_of_a_request_has_its_flag() -> None:
