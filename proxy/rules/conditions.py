@@ -22,6 +22,7 @@ from proxy.rules.model import (
     Not,
     NotTest,
     PathTest,
+    SchemeTest,
     TextTest,
     ValueTest,
 )
@@ -113,6 +114,11 @@ def _method(condition: MethodTest) -> Test:
     return lambda head: head.method in methods
 
 
+def _scheme(condition: SchemeTest) -> Test:
+    scheme = condition.scheme.encode()
+    return lambda head: head.scheme == scheme
+
+
 def _path(condition: PathTest) -> Test:
     fits = path_test(condition.path)
     return lambda head: fits(head.path)
@@ -130,6 +136,7 @@ BUILDERS: Final[dict[type, Callable[[Any], Test]]] = {
     AnyOf: _any,
     Not: _none,
     MethodTest: _method,
+    SchemeTest: _scheme,
     PathTest: _path,
     ClientTest: _client,
 }

@@ -20,6 +20,7 @@ from proxy.rules.model import (
     RangeTest,
     Route,
     Rule,
+    SchemeTest,
     TextTest,
     ValueTest,
     Version,
@@ -45,12 +46,14 @@ def shown(value: bytes) -> str:
     return text if len(text) <= SHOWN_MAX else text[:SHOWN_MAX] + "..."
 
 
-def wanted(condition: FieldTest | MethodTest | PathTest | ClientTest) -> str:
+def wanted(condition: FieldTest | MethodTest | SchemeTest | PathTest | ClientTest) -> str:
     """What one condition asks for."""
     if isinstance(condition, FieldTest):
         return wanted_value(condition.test)
     if isinstance(condition, MethodTest):
         return " or ".join(condition.methods)
+    if isinstance(condition, SchemeTest):
+        return condition.scheme
     if isinstance(condition, PathTest):
         return wanted_path(condition.path)
     return _listed(condition.networks)

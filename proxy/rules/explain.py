@@ -25,6 +25,7 @@ from proxy.rules.model import (
     Route,
     Rule,
     RuleFile,
+    SchemeTest,
     Service,
 )
 from proxy.rules.paths import path_test, prefixes
@@ -285,7 +286,7 @@ def find(condition: Condition, head: RequestHead) -> Finding:
     )
 
 
-def _words(condition: FieldTest | MethodTest | PathTest | ClientTest, head: RequestHead) -> str:
+def _words(condition: FieldTest | MethodTest | SchemeTest | PathTest | ClientTest, head: RequestHead) -> str:
     """What the request says on what a condition asks."""
     if isinstance(condition, FieldTest):
         values = reader(condition.where, condition.name)(head)
@@ -294,6 +295,8 @@ def _words(condition: FieldTest | MethodTest | PathTest | ClientTest, head: Requ
         return f"{name} is {' and '.join(map(shown_quoted, values))}" if values else f"{name}: absent"
     if isinstance(condition, MethodTest):
         return f"method is {shown(head.method)}"
+    if isinstance(condition, SchemeTest):
+        return f"scheme is {head.scheme.decode()}"
     if isinstance(condition, PathTest):
         return f"path is {shown(head.path)}"
     return f"client is {head.client or 'unknown'}"

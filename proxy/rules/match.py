@@ -23,12 +23,26 @@ from proxy.rules.model import (
     PathTest,
     PresentTest,
     RangeTest,
+    SchemeTest,
     TextKind,
     TextTest,
     ValueSource,
     ValueTest,
 )
-from proxy.rules.shapes import NUMBER_MAX, ByKind, Key, ListOf, MapOf, Reader, Record, Shared, Then, Unit, integer
+from proxy.rules.shapes import (
+    NUMBER_MAX,
+    ByKind,
+    Key,
+    ListOf,
+    MapOf,
+    Reader,
+    Record,
+    Shared,
+    Then,
+    Unit,
+    choice,
+    integer,
+)
 
 SCALAR_FORM: Final = {"type": ["string", "number", "boolean"]}
 
@@ -179,6 +193,11 @@ CONDITION.reader = ByKind(
             "method",
             Then(ListOf(some("a method like GET", units.method), low=1, single=True), MethodTest),
             manual="The request's method is one of these.",
+        ),
+        Key(
+            "scheme",
+            Then(choice("http", "https"), SchemeTest),
+            manual="The client came over http or https: the scheme of its connection, or as a trusted proxy says.",
         ),
         Key("path", Then(PATH, PathTest), manual="The path fits, as in a route."),
         Key(

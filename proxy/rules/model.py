@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from proxy.rules.actions import HeaderChanges, Mirror, Redirect, Respond, Rewrite
+from proxy.rules.actions import HeaderChanges, Mirror, Redirect, Respond, Rewrite, Scheme
 from proxy.rules.expect import Trial
 from proxy.rules.person import Sticky
 from proxy.rules.tls import DEFAULT_TLS, Tls
@@ -111,6 +111,14 @@ class MethodTest:
 
 
 @dataclass(frozen=True, slots=True)
+class SchemeTest:
+    """The client came over this scheme: that of its connection, or as a trusted proxy says."""
+
+    scheme: Scheme
+    """http or https."""
+
+
+@dataclass(frozen=True, slots=True)
 class PathTest:
     """The request's path fits."""
 
@@ -150,7 +158,7 @@ class Not:
     """What must not hold."""
 
 
-Condition = AllOf | AnyOf | Not | FieldTest | MethodTest | PathTest | ClientTest
+Condition = AllOf | AnyOf | Not | FieldTest | MethodTest | SchemeTest | PathTest | ClientTest
 
 
 # --- Rules: what becomes of a request ------------------------------------------------------------------------------

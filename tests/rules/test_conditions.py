@@ -17,6 +17,7 @@ from proxy.rules.model import (
     NotTest,
     PathMatch,
     PathTest,
+    SchemeTest,
     TextTest,
 )
 from tests.rules.build import equal, request
@@ -40,6 +41,7 @@ def regex(pattern: str) -> FieldTest:
         (AllOf((BAR, BAR, UID)), [request("/", "foo: bar", "Cookie: uid=7")], [request("/", "foo: bar")]),
         (Not(BAR), [request(), request("/", "foo: x")], [request("/", "foo: bar")]),
         (MethodTest(("GET", "PUT")), [request(), request(method="PUT")], [request(method="POST")]),
+        (SchemeTest("https"), [request(scheme=b"https")], [request(scheme=b"http")]),
         (PathTest(PathMatch("prefix", "/a")), [request("/a"), request("/a/b?c")], [request("/ab"), request("/")]),
         (ClientTest(("192.0.2.0/24",)), [request()], [request(client="192.0.3.1"), request(client="")]),
         (equal("query", "q", "x y"), [request("/?q=x+y"), request("/?q=1&q=x%20y")], [request("/?q=x"), request()]),

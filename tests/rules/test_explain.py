@@ -24,6 +24,7 @@ from proxy.rules.model import (
     PathTest,
     PresentTest,
     RangeTest,
+    SchemeTest,
     TextTest,
     ValueTest,
 )
@@ -207,6 +208,7 @@ def test_hosts_in_words(hosts: tuple[str, ...], host: str, text: str) -> None:
         (equal("header", "foo", "c"), False, "header foo is 'a' and 'b', wanted 'c'"),
         (equal("query", "q", "c"), False, "query q is '1', wanted 'c'"),
         (MethodTest(("GET",)), True, "method is GET"),
+        (SchemeTest("https"), False, "scheme is http, wanted https"),
         (PathTest(PathMatch("exact", "/y")), False, "path is /x, wanted exact /y"),
         (ClientTest(("10.0.0.0/8",)), False, "client is 192.0.2.1, wanted 10.0.0.0/8"),
         (Not(MethodTest(("GET",))), False, "not"),
