@@ -35,7 +35,7 @@ class Canary:
 
 
 def canary_rules(location: Location, service: ServiceDraft, sticky: dict[str, Any] | None, draft: Draft) -> list[Part]:
-    """The rules of a location's canaries. The service has their versions already. sticky: goes beside the weights."""
+    """The rules of a location's canaries. The service has their versions already. sticky: how people stay on one."""
     main = service.versions[location.backends[0].backend]
     canaries = [_canary(named, service.versions[named.backend], draft) for named in location.canaries]
     for further in canaries[1:]:
@@ -43,6 +43,8 @@ def canary_rules(location: Location, service: ServiceDraft, sticky: dict[str, An
         draft.note(further.named.ingress, further.named.node, text)
     rules = [rule for canary in canaries for rule in _by_header(canary, main, draft)]
     rules += [rule for canary in canaries for rule in _by_cookie(canary, main, draft)]
+    if sticky is not None:
+        rules = [_pinned(rule, main, sticky) for rule in rules]
     weighted = [canary for canary in canaries if canary.weight is not None]
     return [*rules, _by_weight(weighted, main, sticky)] if weighted else rules
 
@@ -109,6 +111,13 @@ def _always_never(canary: Canary, main: str, where: str, name: str) -> Iterator[
         yield _rule(f"{ingress.name} {where} {word}", {where: {name: word}}, version, said)
 
 
+def _pinned(rule: Part, main: str, sticky: dict[str, Any]) -> Part:
+    """Whom a header or cookie has sent to a version stays there, as with the affinity of ingress-nginx."""
+    version = rule.keys.pop("version")
+    split = {main: 0} | {version: 100}
+    return Part(rule.keys | {"split": split, "sticky": sticky}, rule.comments)
+
+
 def _by_weight(canaries: list[Canary], main: str, sticky: dict[str, Any] | None) -> Part:
     """One split: the main version has what the canaries leave of the whole."""
     whole = lcm(*(canary.total for canary in canaries))
@@ -122,6 +131,7 @@ def _by_weight(canaries: list[Canary], main: str, sticky: dict[str, Any] | None)
     keys: dict[str, Any] = {"name": "canary-weight", "split": split}
     if sticky is not None:
         keys["sticky"] = sticky
+        said.append("Who is on a canary leaves it when its weight is 0; ingress-nginx let them stay: `on_zero: keep`.")
     return Part(keys, said)
 
 

@@ -68,6 +68,8 @@ class Draft:
 
     def __init__(self, objects: Iterable[Object], urls: Urls | None = None) -> None:
         self.urls = urls or {}
+        self.in_cluster = False
+        """Whether an endpoint is a name that only the cluster knows."""
         self.services: dict[str, ServiceDraft] = {}
         self.routes: list[Part] = []
         self.notes: list[Note] = []
@@ -134,8 +136,9 @@ class Draft:
                 return self.urls[key]
         found = self._cluster.get((backend.namespace, backend.name))
         host = text_at(found.body, "spec", "externalName") if found is not None else ""
-        port = self._port(backend, found, owner, node)
-        return f"{backend.scheme}://{host or f'{backend.name}.{backend.namespace}.svc.cluster.local'}:{port}"
+        if not host:
+            host, self.in_cluster = f"{backend.name}.{backend.namespace}.svc.cluster.local", True
+        return f"{backend.scheme}://{host}:{self._port(backend, found, owner, node)}"
 
     def _port(self, backend: Backend, found: Object | None, owner: Object, node: Node) -> str:
         if backend.port.isdigit():

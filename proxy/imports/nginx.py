@@ -97,7 +97,7 @@ def settings(ingress: Object, draft: Draft) -> Settings:
             try:
                 reader(value.text.strip(), found, said)
             except ValueError as error:
-                draft.note(ingress, value, f"{name} is left out: {error}")
+                draft.note(ingress, value, f"{name}: {error}")
         elif name not in _ELSEWHERE | _MEANINGLESS:
             draft.note(ingress, value, f"{name} is not kept{_LOST.get(name, '')}")
     for tls in items_at(ingress.body, "spec", "tls"):
@@ -221,8 +221,8 @@ def _affinity(text: str, found: Settings, said: _Said) -> None:
         cookie["secure"] = True
     if same_site in ("lax", "strict", "none"):
         cookie["same_site"] = same_site
-    found.sticky = {"cookie": cookie}
-    raise ValueError("a person stays on a version here, not on a Pod: to the proxy a Service is one endpoint")
+    found.sticky = {"cookie": cookie, "mode": "pin"}
+    raise ValueError("people stay on a version here, not on a Pod: to the proxy a Service is one endpoint")
 
 
 def _ssl_verify(text: str, found: Settings, said: _Said) -> None:

@@ -18,13 +18,25 @@ _words = frozenset(("true", "false", "yes", "no", "on", "off", "null", "y", "n",
 
 def written(draft: Draft, name: str) -> str:
     """The whole rule file. name: what it was imported from."""
-    lines = [f"# A rule file, imported from {name}.", *_not_kept(draft.notes), "", "services:"]
+    lines = [
+        f"# A rule file, imported from {name}.",
+        *_about_endpoints(draft),
+        *_not_kept(draft.notes),
+        "",
+        "services:",
+    ]
     for service in draft.services.values():
         lines += [*_comments(service.part, "  "), f"  {scalar(service.name)}:", *_block(service.part.keys, "    "), ""]
     lines.append("routes:")
     for route in draft.routes:
         lines += [*_item(route, "  "), ""]
     return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _about_endpoints(draft: Draft) -> Iterator[str]:
+    if draft.in_cluster:
+        yield "# Endpoints are names in the cluster, http://NAME.NAMESPACE.svc.cluster.local:PORT; for anywhere else, say"
+        yield "# where a Service is with `grayhound import --service NAME=URL`."
 
 
 def _not_kept(notes: list[Note]) -> Iterator[str]:

@@ -285,3 +285,46 @@ def test_a_name_that_no_header_has_is_left_out() -> None:
 
 def test_a_canary_that_nothing_leads_to_is_noted() -> None:
     assert any("no request goes to this canary" in note for note in pair().notes)
+
+
+# --- Session affinity: end-to-end tests, "canary affinity behavior" --------------------------------------------------
+
+AFFINITY = {"affinity": "cookie", "session_cookie_name": "SERVERID"}
+FORCED = {"canary_by_header": "ForceCanary", "canary_by_header_value": "yes"}
+
+
+def after_a_forced_request(world: World) -> dict[str, str]:
+    """The cookie of somebody whom the header has sent to the canary."""
+    decision = world.decision(headers={"ForceCanary": "yes"})
+    assert decision is not None and decision.version == "canary"
+    if not decision.set_cookie:
+        return {}
+    name, _, value = decision.set_cookie.decode().partition(";")[0].partition("=")
+    return {name: value}
+
+
+@pytest.mark.parametrize("behavior", [{}, {"affinity_canary_behavior": "sticky"}], ids=["default", "explicit"])
+def test_who_was_sent_to_the_canary_stays_there(behavior: dict[str, str]) -> None:
+    """All further requests with the cookie of the first one, whatever the weight."""
+    world = pair(main=AFFINITY, **FORCED, **behavior, canary_weight="1")
+    cookies = after_a_forced_request(world)
+    assert list(cookies) == ["SERVERID"]
+    assert world.shares(cookies=cookies) == CANARY
+
+
+def test_legacy_affinity_says_nothing_of_canaries() -> None:
+    """Each request is drawn by weight."""
+    world = pair(main=AFFINITY, **FORCED, affinity_canary_behavior="legacy", canary_weight="50")
+    assert after_a_forced_request(world) == {}
+    assert world.shares(cookies={"SERVERID": "x"}) == share(50)
+
+
+def test_the_cookie_of_the_affinity_is_kept() -> None:
+    """With its attributes; that no Pod is meant by it is noted."""
+    cookie = {"session_cookie_max_age": "172800", "session_cookie_path": "/shop", "session_cookie_samesite": "None"}
+    world = pair(main=AFFINITY | cookie, canary_weight="50")
+    decision = world.decision()
+    assert decision is not None
+    attributes = decision.set_cookie.decode().split("; ")
+    assert {"Max-Age=172800", "Path=/shop", "SameSite=None", "Secure", "HttpOnly"} <= set(attributes)
+    assert any("not on a Pod" in note for note in world.notes)

@@ -28,7 +28,7 @@ class World:
         parsed = parse(imported.text, "rules.yaml")
         self.rule_file, self.warnings = parsed.rule_file, parsed.warnings
         self._draw = 0.0
-        self._table = compile_table(self.rule_file, lambda: self._draw, lambda: "issued")
+        self._table = compile_table(self.rule_file, lambda: self._draw, lambda: "0" * 24)
 
     def decision(
         self,
