@@ -42,6 +42,7 @@ _OPEN: Final = "; whoever it kept out is let in"
 _LOST: Final = {
     **dict.fromkeys(("auth-type", "auth-secret", "auth-url", "auth-tls-secret", "auth-tls-verify-client"), _OPEN),
     **dict.fromkeys(("auth-tls-match-cn", "enable-global-auth", "enable-modsecurity", "satisfy"), _OPEN),
+    **dict.fromkeys(("whitelist-source-range", "allowlist-source-range", "denylist-source-range"), _OPEN),
     **dict.fromkeys(("limit-rps", "limit-rpm", "limit-connections", "enable-owasp-core-rules"), _OPEN),
     "auth-tls-secret": f"{_OPEN}: see --tls-client-ca",
     "proxy-body-size": ": the limit is one for all routes, --max-body",
@@ -97,7 +98,7 @@ def settings(ingress: Object, draft: Draft) -> Settings:
             try:
                 reader(value.text.strip(), found, said)
             except ValueError as error:
-                draft.note(ingress, value, f"{name}: {error}")
+                draft.note(ingress, value, f"{name}: {error}{_LOST.get(name, '')}")
         elif name not in _ELSEWHERE | _MEANINGLESS:
             draft.note(ingress, value, f"{name} is not kept{_LOST.get(name, '')}")
     for tls in items_at(ingress.body, "spec", "tls"):

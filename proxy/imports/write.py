@@ -35,7 +35,7 @@ def written(draft: Draft, name: str) -> str:
 
 def _about_endpoints(draft: Draft) -> Iterator[str]:
     if draft.in_cluster:
-        yield "# Endpoints are names in the cluster, http://NAME.NAMESPACE.svc.cluster.local:PORT; for anywhere else, say"
+        yield "# Endpoints are names in the cluster, http://NAME.NAMESPACE.svc.cluster.local:PORT; for elsewhere, say"
         yield "# where a Service is with `grayhound import --service NAME=URL`."
 
 
