@@ -22,14 +22,19 @@ WAIT_S = 10.0
 
 @dataclass
 class Service:
-    """One version of a service: answers its name. `/slow` waits until `release` is set, `arrived` says that it does."""
+    """One version of a service: answers its name. `/slow` waits until `release` is set, `arrived` says that it does.
+
+    asked: for what, in order.
+    """
 
     name: str
     url: str = ""
+    asked: list[str] = field(default_factory=list)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     release: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def answer(self, request: web.Request) -> web.Response:
+        self.asked.append(request.path_qs)
         if request.path == "/slow":
             self.arrived.set()
             await self.release.wait()
