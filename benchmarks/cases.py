@@ -29,8 +29,20 @@ def _mix(path: str, plain: int = 7, **fields: str) -> list[Message]:
     ]
 
 
+def _all_new(path: str) -> list[Message]:
+    """The same mix from so many people that a connection hardly ever carries the same fields twice in a row."""
+    people = [f"session={number:032x}; uid={number}; theme=dark" for number in range(40)]
+    messages = _mix(path) * 4
+    return [
+        Message(message.path, fields=message.fields | {"Cookie": cookie + "; foo=bar" * ("Cookie" in message.fields)})
+        for message, cookie in zip(messages, people, strict=True)
+    ]
+
+
 CASES = [
     Case("small", "12 bytes, 10 browser header fields, 3 in 10 match a rule", _mix("/")),
+    # What a proxy saves by knowing the last head again it cannot save here; connections of real clients lie between.
+    Case("new", "small, no head like the one before it on a connection, either way", _all_new("/new")),
     Case("10k", "10 KiB down, the same requests", _mix("/10k")),
     # A MiB is more than socket buffers hold: few connections, or it is the kernel's memory that is measured.
     Case("1m", "1 MiB down", _mix("/1m"), connections=8),

@@ -4,6 +4,7 @@ A service should cost less than any proxy before it, so that the proxy is what g
 answer out. It understands only what the benchmark sends (no chunked uploads, no pipelining, no bad heads).
 
     /          200 with 12 bytes           /10k, /1m  200 with 10 KiB, 1 MiB
+    /new       the same, with a head that no other answer has
     /chunked   200 with 64 KiB in chunks of 4 KiB
     /upload    200 with the number of body bytes that came, once all have come
     /echo      200 with the request head as it came
@@ -51,6 +52,7 @@ class Service(asyncio.Protocol):
         self.start, self.ready = _head(version), ready
         self.head = b""
         self.length = self.due = 0  # of the upload: all its bytes, and those still to come
+        self.number = 0
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -70,6 +72,9 @@ class Service(asyncio.Protocol):
         answer = self.ready.get(target.partition(b"?")[0])
         if answer is not None:
             self._answer(answer, head)
+        elif target.startswith(b"/new"):
+            self.number += 1
+            self._answer(self.start + b"x-number: %d\r\n" % self.number + _sized(b"hello world\n"), head)
         elif target.startswith(b"/upload"):
             length = _LENGTH.search(head)
             self.length = self.due = int(length[1]) if length else 0

@@ -26,7 +26,10 @@ _PASSES: Final = frozenset((b"host", b"content-length", b"transfer-encoding", b"
 _ONCE: Final = frozenset((b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"x-request-id"))
 """What makes a head one of its kind: a body, a change of protocol, a trusted proxy's name for the request."""
 _CLOSE: Final = (b"close",)
-_ALONE: Final = {(b"keep-alive",): b"\r\nConnection: keep-alive\r\n", _CLOSE: b"\r\nConnection: close\r\n"}
+_ALONE: Final[dict[tuple[bytes, ...], bytes]] = {
+    (b"keep-alive",): b"\r\nConnection: keep-alive\r\n",
+    _CLOSE: b"\r\nConnection: close\r\n",
+}
 """What nearly every Connection field says, nominating nothing, and the line as nearly everybody writes it."""
 _TUNNELS_REFUSED: Final = frozenset((b"h2c", b"tls/1.0", b"http/2.0"))
 """Upgrades that would carry requests past the rules: each request in them must be seen here."""
