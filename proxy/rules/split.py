@@ -19,6 +19,8 @@ raised to the end before it plus one, but to 10,000 minus the number of versions
 
 So new versions own the buckets from the left and the stable version the right end. Between two versions, raising the
 weight of the new one only moves the boundary to the right: it takes people from the old one and gives nobody back.
+Among more, a raised version likewise gives nobody away, and raising a new one gives the stable one nobody, as long as
+each share is a bucket at least; but people may change from one new version to another.
 """
 
 from __future__ import annotations
