@@ -16,6 +16,8 @@ Glossary: the same words in YAML, code, metrics, logs and dashboard.
     endpoint     one address of a version, with live state
     stable       the old version of a service
     route        a host and path scope that leads to one service
+    mirror       a version that is sent copies of requests; nobody waits for its answers
+    shadow       one such copy on its way
     rule         a match, and then a version or a split
     match        the condition of a rule
     condition    a test on a request, or several joined by any, all, not

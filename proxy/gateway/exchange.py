@@ -17,6 +17,7 @@ from proxy.downstream.pace import prolonged
 from proxy.downstream.stream import ClientStream
 from proxy.errors import BadRequest, ProxyError
 from proxy.gateway import retry
+from proxy.gateway.mirror import watched
 from proxy.gateway.refusals import CLIENT_GONE, NO_ENDPOINT, NO_ROUTE, OVERLOADED
 from proxy.gateway.snapshot import Lane
 from proxy.gateway.state import State
@@ -100,7 +101,8 @@ class Exchange:
 
     def _attempt(self, lane: Lane) -> None:
         """Choose an endpoint of the lane's version, or of the lanes it falls back to, and go there."""
-        endpoint = self._pick(lane) if lane.picks_by_request or self._tries else lane.pick()
+        tries = self._tries
+        endpoint = lane.pick_for(self._head, tries) if lane.picks_by_request or tries else lane.pick()
         if endpoint is None:
             self._count_error("no_endpoint")
             if lane.fallback is None:
@@ -123,12 +125,6 @@ class Exchange:
             self._leave_endpoint()
             self._count_error("connect")
             self._answer(OVERLOADED)
-
-    def _pick(self, lane: Lane) -> Endpoint | None:
-        version, tries = lane.version, self._tries
-        assert version is not None
-        key = self._head.client.encode() if version.balanced_by_key else b""
-        return version.pick(key) if tries is None else tries.pick(version, key, lane.fallback is not None)
 
     def connected(self, stream: UpstreamStream) -> None:
         self._send(self._lane, stream)
@@ -197,6 +193,9 @@ class Exchange:
             self._judge(lane, status < 500)
         if status >= 500 and self._try_again("status", status):
             return
+        if lane.mirrors is not None:
+            sent = self._body if self._replayable and self._request_done else None
+            self._client = watched(self._client, lane.mirrors, self._head, self._id, sent, head, length)
         if lane.response_edits is not None:
             head = lane.response_edits.response(head)
         self._status = status

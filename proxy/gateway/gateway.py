@@ -20,6 +20,7 @@ from proxy.errors import ProxyError
 from proxy.gateway.exchange import Exchange
 from proxy.gateway.lingering import Lingering
 from proxy.gateway.logged import exchanges
+from proxy.gateway.shadow import Shadows
 from proxy.gateway.snapshot import Snapshot, make_snapshot
 from proxy.gateway.state import State
 from proxy.http.headers import Peer
@@ -47,6 +48,7 @@ class Gateway:
         self._observer = observer
         self._kept = KEPT_FIELDS if observer is not None else frozenset()
         self._registry = EndpointRegistry(clock, settings.workers)
+        self._shadows = Shadows(clock, settings.workers)
         door = Door(settings.max_connections, settings.max_connections_per_client)
         self._state = State(clock, counters, self._snapshot(0, RuleFile({}, ()), counters), door)
         self._lingering = Lingering()
@@ -66,11 +68,13 @@ class Gateway:
         self.reader = snapshot.reader
 
     def _snapshot(self, generation: int, rule_file: RuleFile, counters: Counters) -> Snapshot:
-        return make_snapshot(generation, rule_file, self._registry, counters, random.random, _issue, self._kept)
+        chance = random.random, _issue
+        return make_snapshot(generation, rule_file, self._registry, self._shadows, counters, *chance, self._kept)
 
     def set_health(self, up: dict[str, bool]) -> None:
         """What active checks say of endpoints, by url."""
         self._registry.set_up(up)
+        self._shadows.registry.set_up(up)
 
     def set_certificates(self, material: Material) -> None:
         """Show these, which have been examined, in every handshake from now on; open connections stay."""
@@ -140,6 +144,7 @@ class Gateway:
             tunnel.close()
         for listener in self._listeners:
             listener.cut()
+        self._shadows.close()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -161,6 +166,7 @@ class Gateway:
         for listener in self._listeners:
             listener.sweep(now)
         self._registry.sweep(now)
+        self._shadows.sweep(now)
         if self._closed and not self._state.tunnels and not any(listener.busy for listener in self._listeners):
             self._drained.set()
         self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)

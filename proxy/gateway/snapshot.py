@@ -9,9 +9,14 @@ from typing import Final
 
 from proxy.clock import NEVER
 from proxy.gateway.actions import MakeAnswer, answer_of, request_edits, response_edits
+from proxy.gateway.mirror import Mirror
+from proxy.gateway.mirroring import Mirroring
 from proxy.gateway.refusals import NO_ROUTE
+from proxy.gateway.retry import Tries
+from proxy.gateway.shadow import Shadows
 from proxy.http.edits import FieldEdits, RequestEdits
 from proxy.http.h1 import RequestReader
+from proxy.http.message import RequestHead
 from proxy.observe.counters import Counters, DecisionCounts, VersionCounts
 from proxy.rules.compile import compile_table
 from proxy.rules.decision import Decision
@@ -32,8 +37,8 @@ class Lane:
     request that was not tried before and unless picks_by_request. judges: endpoints are judged by their answers.
     fallback: the lane to take when the version has no available endpoint. rescue: the one an idempotent request takes
     once after it failed here. request_edits, response_edits: what the rules change of heads, None if nothing.
-    response_s, idle_s: of the time-outs, NEVER where there is none. tail: the end of each request's head, the same for
-    all of a lane.
+    mirrors: of requests answered here, None if there are none. response_s, idle_s: of the time-outs, NEVER where there
+    is none. tail: the end of each request's head, the same for all of a lane.
     """
 
     __slots__ = (
@@ -43,6 +48,7 @@ class Lane:
         "fallback",
         "idle_s",
         "judges",
+        "mirrors",
         "pick",
         "picks_by_request",
         "request_edits",
@@ -69,11 +75,19 @@ class Lane:
         self.pick: Callable[[], Endpoint | None] = version.pick if version else lambda: None
         self.picks_by_request = version is not None and version.balanced_by_key
         self.judges = version is not None and version.passive is not None
+        self.mirrors: tuple[Mirror, ...] | None = None
         self.fallback: Lane | None = None
         self.rescue: Lane | None = None
         self.answer: MakeAnswer = lambda head: NO_ROUTE
         self.request_edits: RequestEdits | None = None
         self.response_edits: FieldEdits | None = None
+
+    def pick_for(self, head: RequestHead, tries: Tries | None) -> Endpoint | None:
+        """An endpoint of the version for this request, in view of what was tried."""
+        version = self.version
+        assert version is not None
+        key = head.client.encode() if version.balanced_by_key else b""
+        return version.pick(key) if tries is None else tries.pick(version, key, self.fallback is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +106,21 @@ def make_snapshot(
     generation: int,
     rule_file: RuleFile,
     registry: EndpointRegistry,
+    shadows: Shadows,
     counters: Counters,
     draw: Callable[[], float],
     issue: Callable[[], str],
     kept: frozenset[bytes] = frozenset(),
     now: Callable[[], float] = time.time,
 ) -> Snapshot:
-    """Compile the rules and join them with what lives on: endpoints and counters. kept: fields of requests that
-    somebody besides the house and the rules reads."""
+    """Compile the rules and join them with what lives on: endpoints, shadows and counters. kept: fields of requests
+    that somebody besides the house and the rules reads."""
     table = compile_table(rule_file, draw, issue, now)
     versions = _versions(rule_file, registry, draw)
+    mirroring = Mirroring(rule_file, shadows, counters, draw)
     routes = {route.name: route for route in rule_file.routes}
     lanes = tuple(
-        _lane(decision, routes[decision.route], rule_file.services.get(decision.service), versions, counters)
+        _lane(decision, routes[decision.route], rule_file.services.get(decision.service), versions, counters, mirroring)
         for decision in table.decisions
     )
     nowhere = Lane(None, Timeouts(), Retry(), counters.decision("", "", "", "", ""), VersionCounts())
@@ -137,6 +153,7 @@ def _lane(
     service: Service | None,
     versions: dict[tuple[str, str], Version],
     counters: Counters,
+    mirroring: Mirroring,
 ) -> Lane:
     rule = route.rules[decision.rule_order] if decision.rule_order >= 0 else None
     if service is None or not decision.version:
@@ -154,6 +171,7 @@ def _lane(
         lane = Lane(versions[service.name, name], timeouts, retry, decided, counts, lines)
         lane.request_edits = edits
         lane.response_edits = response_edits(route, rule, service.versions[name])
+        lane.mirrors = mirroring.of(route, rule, name, timeouts, VIA)
         return lane
 
     lane = last = to(decision.version, decision.reason)

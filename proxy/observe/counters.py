@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
 
+from proxy.observe.mirrors import Example, MirrorCounts
+
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of duration histograms in seconds: Prometheus' own default, which dashboards in the field expect."""
 METHODS: Final = {
@@ -28,6 +30,7 @@ class Counts:
     observe: counts per bucket, the last one for +Inf, and the sum. endpoints: (service, version, url) to its state.
     generation: of the rules by which requests begin. lingering: (service, version) that requests which began by earlier
     ones are at, or may yet turn to though they are under way on another.
+    examples: by (service, version) mirrored to, answers that differed.
     """
 
     add: dict[str, dict[Labels, float]] = field(default_factory=dict)
@@ -36,6 +39,7 @@ class Counts:
     endpoints: dict[Labels, dict[str, float]] = field(default_factory=dict)
     generation: int = 0
     lingering: set[tuple[str, str]] = field(default_factory=set)
+    examples: dict[Labels, list[Example]] = field(default_factory=dict)
 
 
 class Histogram:
@@ -145,6 +149,7 @@ class Counters:
     def __init__(self) -> None:
         self._decisions: dict[Labels, DecisionCounts] = {}
         self._versions: dict[Labels, VersionCounts] = {}
+        self._mirrors: dict[Labels, MirrorCounts] = {}
         self._touched: list[DecisionCounts] = []  # decisions with requests since the last report
         self.connections: dict[str, int] = {}
         """Open client connections by listener."""
@@ -156,11 +161,16 @@ class Counters:
     def version(self, service: str, version: str) -> VersionCounts:
         return self._versions.setdefault((service, version), VersionCounts())
 
+    def mirror(self, service: str, version: str) -> MirrorCounts:
+        """Of the requests mirrored to this version."""
+        return self._mirrors.setdefault((service, version), MirrorCounts())
+
     def take(self) -> Counts:
         """What happened since the last call; in flight, tunnels and connections as they are now."""
         counts = Counts()
         self._take_decisions(counts)
         self._take_versions(counts)
+        self._take_mirrors(counts)
         counts.gauge["connections_open"] = {(name,): count for name, count in self.connections.items()}
         return counts
 
@@ -201,3 +211,15 @@ class Counters:
             errors.update({(*labels, kind): count for kind, count in version.errors.items()})
             retries.update({(*labels, reason): count for reason, count in version.retries.items()})
             version.errors, version.retries = {}, {}
+
+    def _take_mirrors(self, counts: Counts) -> None:
+        requests = counts.add["mirror_requests_total"] = {}
+        differences = counts.add["mirror_differences_total"] = {}
+        in_flight = counts.gauge["mirror_requests_in_flight"] = {}
+        for labels, mirror in self._mirrors.items():
+            in_flight[labels] = mirror.in_flight
+            results, kinds, examples = mirror.take()
+            requests.update({(*labels, result): count for result, count in results.items()})
+            differences.update({(*labels, kind): count for kind, count in kinds.items()})
+            if examples:
+                counts.examples[labels] = examples

@@ -7,6 +7,7 @@ now: those of a worker that is gone, and of a version that the rules no longer n
 from __future__ import annotations
 
 import platform
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -20,6 +21,7 @@ from prometheus_client.registry import Collector
 
 import proxy
 from proxy.observe.counters import BUCKETS, Counts, Labels
+from proxy.observe.mirrors import EXAMPLES_MAX, Example
 from proxy.observe.series import series_of
 from proxy.rules.model import RuleFile
 
@@ -69,6 +71,16 @@ COUNTERS: Final = {
         "Connections to a +proxy listener, by their PROXY header: ok, malformed (or none), untrusted (not from one of "
         "--trusted-proxies), timeout, closed (the sender left).",
     ),
+    "mirror_requests_total": Kind(
+        ("service", "version", "result"),
+        "Copies of requests for a version: answered (not compared), same, different (compared with the real answer), "
+        "timeout, failed (no whole answer), too_large (the request's body: not sent), dropped (not sent: too many are "
+        "under way, or no endpoint is available).",
+    ),
+    "mirror_differences_total": Kind(
+        ("service", "version", "kind"),
+        "Answers to copies that differed from the real one, by what differed: status, headers, length, body.",
+    ),
     "config_reloads_total": Kind(
         ("result",),
         "Times the rules were read: ok (in use), refused (a fault; the last good ones keep serving), unchanged.",
@@ -91,6 +103,10 @@ HISTOGRAMS: Final = {
 GAUGES: Final = {
     "requests_in_flight": Kind(("service", "version"), "Requests under way. 0: the version may be switched off."),
     "tunnels_open": Kind(("service", "version"), "Upgraded connections (WebSocket) open now."),
+    "mirror_requests_in_flight": Kind(
+        ("service", "version"),
+        "Copies of requests under way. No client waits for them: the version may be switched off.",
+    ),
     "connections_open": Kind(("listener",), "Client connections open now, idle ones included."),
     "version_weight": Kind(
         ("route", "rule", "service", "version"),
@@ -110,7 +126,7 @@ GAUGES: Final = {
     "workers": Kind((), "Worker processes that accept connections."),
     "build_info": Kind(("version", "python"), "Always 1; the labels say what is running."),
 }
-OF_VERSIONS: Final = frozenset({"requests_in_flight", "tunnels_open"})
+OF_VERSIONS: Final = frozenset({"requests_in_flight", "tunnels_open", "mirror_requests_in_flight"})
 """Gauges of workers whose series follow the rules, and so vanish with them."""
 
 
@@ -153,6 +169,7 @@ class Registry(Collector):
         self._reported: dict[int, Counts] = {}  # by worker: its last counts, for their gauges and endpoints
         self._declared: dict[str, dict[Labels, float]] = {}  # gauges that stand at 0 until a worker reports
         self._endpoints: tuple[Labels, ...] = ()
+        self._examples: dict[Labels, deque[Example]] = {}
         self._healthy: dict[str, bool] = {}
         self._own["build_info"][proxy.__version__, platform.python_version()] = 1
         self._own["config_last_reload_success"][()] = 0
@@ -191,6 +208,8 @@ class Registry(Collector):
                 known = histogram.setdefault(labels, Distribution())
                 known.counts = [a + b for a, b in zip(known.counts, buckets, strict=True)]
                 known.sum += total
+        for labels, examples in counts.examples.items():
+            self._examples.setdefault(labels, deque(maxlen=EXAMPLES_MAX)).extend(examples)
         self._reported[worker_id] = counts
 
     def forget(self, worker_id: int) -> None:
@@ -250,6 +269,14 @@ class Registry(Collector):
         if name in OF_VERSIONS:
             return {labels: number for labels, number in totals.items() if number or labels in declared}
         return totals
+
+    def counter(self, name: str) -> Mapping[Labels, float]:
+        """The series of a counter."""
+        return self._counters[name]
+
+    def examples(self, service: str, version: str) -> list[Example]:
+        """The last answers of a mirrored version that differed from the real ones, the latest first."""
+        return list(reversed(self._examples.get((service, version), ())))
 
     def collect(self) -> Iterator[Metric]:
         """The metric families that have a series, for prometheus_client."""

@@ -10,7 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from proxy.http.digest import KINDS
 from proxy.observe.counters import Labels
+from proxy.observe.mirrors import RESULTS
+from proxy.rules.mirrors import mirrored
 from proxy.rules.model import Route, Rule, RuleFile, Service
 
 ERROR_KINDS: Final = ("connect", "timeout", "reset", "protocol", "no_endpoint")
@@ -46,6 +49,10 @@ def series_of(rule_file: RuleFile) -> Series:
             series.counters.append(("requests_total", (route.name, route.service, "", str(status), "GET")))
             series.counters.append(("decisions_total", (route.name, route.service, "", rule_name, reason)))
             series.histograms.append(("request_duration_seconds", (route.name, route.service, "")))
+    for labels in mirrored(rule_file):
+        series.counters += [("mirror_requests_total", (*labels, result)) for result in RESULTS]
+        series.counters += [("mirror_differences_total", (*labels, kind)) for kind in KINDS]
+        series.gauges.append(("mirror_requests_in_flight", labels))
     return series
 
 

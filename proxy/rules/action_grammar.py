@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from proxy.http.message import HOP_BY_HOP
 from proxy.rules import units
-from proxy.rules.actions import HeaderChanges, Mirror, PathChange, PathChangeKind, Redirect, Respond, Rewrite
+from proxy.rules.actions import Compare, HeaderChanges, Mirror, PathChange, PathChangeKind, Redirect, Respond, Rewrite
 from proxy.rules.match import BOOLEAN, SCALAR_FORM, TEXT, some
-from proxy.rules.shapes import Key, ListOf, MapOf, Reader, Record, Then, Unit, choice, integer
+from proxy.rules.shapes import ByKind, Key, ListOf, MapOf, Reader, Record, Then, Unit, choice, integer
 
 BODY_BYTES_MAX: Final = 64 * 1024
 """Of an answer that stands in the rule file; each worker holds all of them. What is longer is a service's matter."""
@@ -172,6 +172,11 @@ RESPOND: Final = Record(
     Key("body", TEXT),
     build=_respond,
 )
+COMPARE: Final = ByKind(
+    "true, or a map with `headers`",
+    scalar=Then(BOOLEAN, lambda wanted: Compare() if wanted else None),
+    map=Record(Compare, Key("headers", ListOf(some("a header's name", units.header_name), single=True))),
+)
 MIRROR: Final = Record(
     Mirror,
     Key("version", Unit("a name", units.name, {"type": "string", "pattern": f"^(?:{units.NAME})$"}), required=True),
@@ -179,5 +184,5 @@ MIRROR: Final = Record(
         {"type": "number", "minimum": 0, "maximum": 100}, {"type": "string", "pattern": f"^{units.PERCENT}$"}]})),
     Key("by", choice("requests", "users")),
     Key("methods", ListOf(some("a method like GET", units.method), low=1, single=True)),
-    Key("compare", BOOLEAN),
+    Key("compare", COMPARE),
 )  # fmt: skip

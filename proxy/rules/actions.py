@@ -72,6 +72,14 @@ class HeaderChanges:
 
 
 @dataclass(frozen=True, slots=True)
+class Compare:
+    """What of two answers must be equal, besides status and body."""
+
+    headers: tuple[str, ...] = ("content-type", "location")
+    """In lower case. Default: those by which a client knows what it got, and where it is sent."""
+
+
+@dataclass(frozen=True, slots=True)
 class Mirror:
     """A version that is sent a copy of requests. It delays nobody, and its answers are thrown away."""
 
@@ -83,5 +91,5 @@ class Mirror:
     """What it is a share of. users: known as for `sticky`, so that all of a person's requests are copied, or none."""
     methods: tuple[str, ...] = ("GET", "HEAD")
     """The methods that are copied. Default: those that change nothing, as each copy is carried out once more."""
-    compare: bool = False
-    """Count how its answers differ from those that clients get."""
+    compare: Compare | None = None
+    """Count how its answers differ from those that clients get, and keep examples. true: with the headers below."""

@@ -11,6 +11,7 @@ from typing import Final
 
 from proxy.rules import cookies
 from proxy.rules.expect import Expectation, Trial
+from proxy.rules.mirrors import person_of
 from proxy.rules.model import (
     AllOf,
     AnyOf,
@@ -146,6 +147,9 @@ def _check_actions(part: Route | Rule, route: Route, service: Service | None, at
             yield (*at, key, "replace_prefix"), text
     for number, mirror in enumerate(part.mirror or ()):
         yield from _known_version(mirror.version, service, (*at, "mirror", number, "version"))
+        if mirror.by == "users" and person_of(route, None) is None:
+            text = "no rule of the route says who is a user; give a `split` a `sticky` (`split: {v1: 100}` will do)"
+            yield (*at, "mirror", number, "by"), text
 
 
 def _check_sticky(sticky: Sticky, at: Path) -> Iterator[Finding]:

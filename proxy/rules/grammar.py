@@ -63,7 +63,6 @@ METHOD: Final = Unit("a method like GET", units.method, {"type": "string"})
 COOKIE_NAME: Final = some("a cookie's name", units.token)
 SENT_PATH: Final = some("a path", units.request_path)
 
-_LATER_ACTIONS: Final = ("mirror",)
 _ACTIONS: Final = (
     Key("redirect", REDIRECT),
     Key("respond", RESPOND),
@@ -224,7 +223,7 @@ RULE: Final = Record(
     Key("sticky", STICKY),
     *_ACTIONS,
     build=dict,
-    later=(*_LATER_ACTIONS, "timeouts", "retry"),
+    later=("timeouts", "retry"),
 )
 OTHERWISE: Final = ByKind(
     "stable, a version, next, or a map like {status: 404}",
@@ -254,7 +253,6 @@ ROUTE: Final = Record(
     Key("retry", RETRY),
     *_ACTIONS,
     build=dict,
-    later=_LATER_ACTIONS,
 )
 
 # --- The file's own tests ------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from proxy.rules import cookies
+from proxy.rules.mirrors import mirrored
 from proxy.rules.model import AllOf, AnyOf, Condition, FieldTest, MethodTest, Route, Rule, RuleFile, TextTest
 from proxy.rules.nodes import Path
 from proxy.rules.sticky import kept
@@ -142,6 +143,8 @@ def _unreached(rule_file: RuleFile) -> Iterator[Finding]:
             if rule.split is not None:
                 versions.update(version for version, weight in rule.split.weights if weight > 0)
                 versions.update(kept(rule))
+    for name, version in mirrored(rule_file):
+        reached[name].add(version)
     for name, service in rule_file.services.items():
         if name not in routed:
             yield ("services", name), f"no route leads to service '{name}'"

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from proxy.rules.actions import Mirror
+from proxy.rules.mirrors import mirrors_of
 from proxy.rules.model import Route, Rule, RuleFile, Service
 from proxy.rules.sticky import kept
 
@@ -94,7 +95,7 @@ def _ways_of_route(route: Route) -> Iterator[tuple[str, Way]]:
             return
     if route.otherwise.kind == "version":
         yield route.otherwise.version, Way("otherwise", route.name)
-        yield from _copies(route.name, "", route.mirror)
+        yield from _copies(route.name, "", mirrors_of(route, None))
 
 
 def _ways_of_rule(route: Route, rule: Rule) -> Iterator[tuple[str, Way]]:
@@ -107,7 +108,7 @@ def _ways_of_rule(route: Route, rule: Rule) -> Iterator[tuple[str, Way]]:
         elif version in keeping:
             yield version, Way("pin", route.name, rule.name)
     if weights:
-        yield from _copies(route.name, rule.name, route.mirror if rule.mirror is None else rule.mirror)
+        yield from _copies(route.name, rule.name, mirrors_of(route, rule))
 
 
 def _copies(route: str, rule: str, mirrors: tuple[Mirror, ...]) -> Iterator[tuple[str, Way]]:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.clock import Clock
+from proxy.gateway.shadow import Shadows
 from proxy.gateway.snapshot import Lane, make_snapshot
 from proxy.observe.counters import Counters
 from proxy.rules.model import RuleFile
@@ -38,8 +39,8 @@ def test_no_request_comes_to_a_version_without_a_way(
     """Whatever is asked and drawn, and whichever endpoints fail: each version it may come to has a way told."""
     shop = replace(rule_file.services["shop"], fallback=how[0], rescue=how[1])
     rule_file = replace(rule_file, services={"shop": shop})
-    registry = EndpointRegistry(Clock(), 1)
-    snapshot = make_snapshot(1, rule_file, registry, Counters(), lambda: draw, lambda: "id")
+    registry, shadows = EndpointRegistry(Clock(), 1), Shadows(Clock(), 1)
+    snapshot = make_snapshot(1, rule_file, registry, shadows, Counters(), lambda: draw, lambda: "id")
     ways = reach(rule_file)
     for raw, client in asked:
         decision = snapshot.table.match(read(raw, client, snapshot.table.needs))

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from proxy.clock import Clock
+from proxy.gateway.shadow import Shadows
 from proxy.gateway.snapshot import Lane, Snapshot, make_snapshot
 from proxy.observe.counters import Counters
 from proxy.rules.model import PassiveHealth, Retry, RuleFile, Timeouts
@@ -17,7 +18,9 @@ THREE = {name: [f"http://{name}:80"] for name in ("v1", "v2", "v3")}
 
 
 def snapshot(rule_file: RuleFile, registry: EndpointRegistry | None = None) -> Snapshot:
-    return make_snapshot(3, rule_file, registry or EndpointRegistry(Clock()), Counters(), lambda: 0.5, lambda: "id")
+    return make_snapshot(
+        3, rule_file, registry or EndpointRegistry(Clock()), Shadows(Clock(), 1), Counters(), lambda: 0.5, lambda: "id"
+    )
 
 
 def lane(made: Snapshot, version: str) -> Lane:

@@ -1,0 +1,58 @@
+"""What is kept of one answer to compare it with another: its head, and its body's length and hash."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Any, Final
+
+from proxy.http.framing import CHUNKED, ChunkedBody
+from proxy.http.message import ResponseHead
+
+KINDS: Final = ("status", "headers", "length", "body")
+"""In what two answers may differ; the `kind` of grayhound_mirror_differences_total."""
+HASH_BYTES: Final = 8
+"""Nobody has a reason to forge a body that looks like another's: this guards against chance alone."""
+
+
+class Digest:
+    """One answer. `feed` it the body as it comes; a chunked one is compared without its chunks.
+
+    decoded: the chunks have been taken off already, as they are for a client of HTTP/1.0.
+    """
+
+    __slots__ = ("_chunks", "_hash", "_raw", "length", "status")
+
+    def __init__(self, head: ResponseHead, length: int, *, decoded: bool = False) -> None:
+        self.status = head.status
+        self.length = 0
+        self._raw = head.raw
+        self._hash = blake2b(digest_size=HASH_BYTES)
+        self._chunks = ChunkedBody(decode=True) if length == CHUNKED and not decoded else None
+
+    def feed(self, data: bytes) -> None:
+        """More of the body, framed as its sender framed it; who reads the connection has checked the framing."""
+        if self._chunks is not None:
+            self._chunks.end(data)
+            data = b"".join(self._chunks.data)
+        self.length += len(data)
+        self._hash.update(data)
+
+    @property
+    def hash(self) -> str:
+        """Of the body so far, in hexadecimal digits."""
+        return self._hash.hexdigest()
+
+    def fields(self, find: Any) -> list[tuple[bytes, bytes]]:
+        """Names in lower case and values of the fields that `find` finds (h1.field_finder), in order of their names."""
+        found = [(name.lower(), value.rstrip(b" \t")) for name, value in find(self._raw)]
+        return sorted(found, key=lambda field: field[0])
+
+    def differences(self, other: Digest, find: Any) -> list[str]:
+        """In which of KINDS two answers differ; of their fields, those that `find` finds count."""
+        alike = (
+            self.status == other.status,
+            self.fields(find) == other.fields(find),
+            self.length == other.length,
+            self._hash.digest() == other._hash.digest(),
+        )
+        return [kind for kind, same in zip(KINDS, alike, strict=True) if not same]

@@ -1,0 +1,66 @@
+"""Which requests are copied to which versions: a share of all, or all of a share of people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from proxy.http.message import RequestHead
+from proxy.rules.actions import Mirror
+from proxy.rules.model import Route, Rule, RuleFile
+from proxy.rules.person import Sticky
+from proxy.rules.split import BUCKETS, bucketer
+from proxy.rules.sticky import key_readers
+
+
+def mirrors_of(route: Route, rule: Rule | None) -> tuple[Mirror, ...]:
+    """Those of the requests that this rule takes, or that none does: what the rule says of it, else the route."""
+    return route.mirror if rule is None or rule.mirror is None else rule.mirror
+
+
+def mirrored(rule_file: RuleFile) -> list[tuple[str, str]]:
+    """Each service and version that copies may be sent to."""
+    found = {
+        (route.service, mirror.version)
+        for route in rule_file.routes
+        for rule in (None, *route.rules)
+        for mirror in mirrors_of(route, rule)
+        if mirror.percent > 0
+    }
+    return sorted(found)
+
+
+def person_of(route: Route, rule: Rule | None) -> Sticky | None:
+    """How people are known where this rule takes a request, or none does: its `sticky`, else the route's first."""
+    if rule is not None and rule.sticky is not None:
+        return rule.sticky
+    return next((one.sticky for one in route.rules if one.sticky is not None), None)
+
+
+def mirror_salt(sticky: Sticky, version: str) -> str:
+    """What a person's key is hashed with here. Not the split's own salt: its new versions own the buckets from the
+    left, so the people copied first would be those who are on the new version already."""
+    return f"{sticky.salt}/mirror/{version}"
+
+
+def last_bucket(share: float) -> int:
+    """People in buckets below this are copied."""
+    return round(share * BUCKETS)
+
+
+def sampler(mirror: Mirror, sticky: Sticky | None, draw: Callable[[], float]) -> Callable[[RequestHead], bool]:
+    """Whether a request is copied. Of users: who brings no key is drawn."""
+    share = mirror.percent
+    if share >= 1:
+        return lambda head: True
+    if mirror.by == "requests" or sticky is None:
+        return lambda head: draw() < share
+    readers, bucket, end = key_readers(sticky), bucketer(mirror_salt(sticky, mirror.version)), last_bucket(share)
+
+    def by_person(head: RequestHead) -> bool:
+        for read in readers:
+            values = read(head)
+            if values and values[0]:
+                return bucket(values[0]) < end
+        return draw() < share
+
+    return by_person
