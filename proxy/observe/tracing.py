@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import sys
 import threading
 from collections.abc import Sequence
 from typing import Final
@@ -36,6 +37,11 @@ CLOSE_S: Final = 1.0
 """How long the last spans may take at the end: less than control waits for a worker to end."""
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 _NOT_SAMPLED: Final = TraceFlags(TraceFlags.DEFAULT)
+_ROOT: Final = Context()
+
+SWITCH_S: Final = 0.0005
+"""How long the exporter's thread may hold the interpreter while the event loop waits for it. Python's own 5 ms are as
+long as fifty requests take, and encoding a batch takes a dozen times as much."""
 
 log = logging.getLogger("grayhound.tracing")
 
@@ -61,7 +67,7 @@ class Tracing:
         parent = read_parent(head.fields.get(b"traceparent", ()))
         span = self._span(parent, head.scheme)
         head = with_traceparent(head, span.traceparent, parent)
-        return head, span if span.context.trace_flags or self._log is not None else None
+        return head, span if span.sampled or self._log is not None else None
 
     def refused(self, error: ProxyError, client: str, data: bytes, generation: int) -> None:
         """As AccessLog.refused."""
@@ -72,13 +78,13 @@ class Tracing:
         """Hand the request to the log, and its span to the exporter's thread."""
         if self._log is not None:
             self._log.record((*entry[:16], span.traceparent, *entry[17:]))
-        if not span.context.trace_flags:
+        if not span.sampled:
             return
         if self._handed - self._exporter.done >= self._queue_max:
             self._refused += 1
             return
         self._handed += 1
-        self._processor.on_end(self._make(entry, span.context, span.parent, span.scheme))
+        self._processor.on_end(self._make(entry, *span.contexts(), span.scheme))
 
     def take_dropped(self) -> dict[str, int]:
         lost = self._refused + self._exporter.failed
@@ -106,27 +112,32 @@ class Tracing:
 
     def _span(self, parent: Parent | None, scheme: bytes) -> Span:
         trace_id = parent.trace_id if parent is not None else random.getrandbits(128) or 1
-        above, context = None, Context()
-        if parent is not None:
-            flags = _SAMPLED if parent.sampled else _NOT_SAMPLED
-            above = SpanContext(trace_id, parent.span_id, is_remote=True, trace_flags=flags)
-            context = set_span_in_context(NonRecordingSpan(above), context)
-        decision = self._sampler.should_sample(context, trace_id, "", SpanKind.SERVER).decision
-        flags = _SAMPLED if decision is Decision.RECORD_AND_SAMPLE else _NOT_SAMPLED
-        return Span(self, SpanContext(trace_id, random.getrandbits(64) or 1, False, flags), above, scheme)
+        above = _ROOT if parent is None else set_span_in_context(NonRecordingSpan(_above(parent)), _ROOT)
+        decision = self._sampler.should_sample(above, trace_id, "", SpanKind.SERVER).decision
+        return Span(self, trace_id, parent, decision is Decision.RECORD_AND_SAMPLE, scheme)
 
 
 class Span:
-    """One request's place in a trace. A Recorder. parent: None at the beginning of a trace."""
+    """One request's place in a trace. A Recorder. parent: None at the beginning of a trace.
 
-    __slots__ = ("_tracing", "context", "parent", "scheme", "traceparent")
+    PERF: most are not sampled, so that the SDK's objects are made only at the end.
+    """
 
-    def __init__(self, tracing: Tracing, context: SpanContext, parent: SpanContext | None, scheme: bytes) -> None:
+    __slots__ = ("_parent", "_span_id", "_trace_id", "_tracing", "sampled", "scheme", "traceparent")
+
+    def __init__(self, tracing: Tracing, trace_id: int, parent: Parent | None, sampled: bool, scheme: bytes) -> None:
         self._tracing = tracing
-        self.context = context
-        self.parent = parent
+        self._trace_id = trace_id
+        self._span_id = random.getrandbits(64) or 1
+        self._parent = parent
+        self.sampled = sampled
         self.scheme = scheme
-        self.traceparent = write_traceparent(context.trace_id, context.span_id, bool(context.trace_flags))
+        self.traceparent = write_traceparent(trace_id, self._span_id, sampled)
+
+    def contexts(self) -> tuple[SpanContext, SpanContext | None]:
+        """Its own, as it was sampled, and its parent's."""
+        own = SpanContext(self._trace_id, self._span_id, is_remote=False, trace_flags=_SAMPLED)
+        return own, _above(self._parent) if self._parent is not None else None
 
     @property
     def ending(self) -> bool:
@@ -134,6 +145,11 @@ class Span:
 
     def record(self, entry: Entry) -> None:
         self._tracing.finished(self, entry)
+
+
+def _above(parent: Parent) -> SpanContext:
+    flags = _SAMPLED if parent.sampled else _NOT_SAMPLED
+    return SpanContext(parent.trace_id, parent.span_id, is_remote=True, trace_flags=flags)
 
 
 class _Exporter(SpanExporter):
@@ -171,5 +187,6 @@ def open_tracing(access_log: AccessLog | None) -> Tracing:
     resource = Resource.create(given.merge(OTELResourceDetector().detect()).attributes)
     size = os.environ.get("OTEL_BSP_MAX_QUEUE_SIZE", "")
     queue_max = int(size) if size.isdigit() and int(size) else QUEUE_MAX
+    sys.setswitchinterval(SWITCH_S)
     # The provider reads OTEL_TRACES_SAMPLER; nothing else of it is used.
     return Tracing(access_log, TracerProvider(resource=resource, shutdown_on_exit=False).sampler, resource, queue_max)

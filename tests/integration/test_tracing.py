@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -170,6 +171,17 @@ async def test_the_standard_sampler_decides(tmp_path: Path, monkeypatch: pytest.
         await proxy.until(seen.count, 1)
         assert [span["url.path"] for span in seen.spans] == ["/taken"]
         assert [(value or "")[-3:] for value in seen.heard] == ["-00", "-00", "-01"]
+
+
+async def test_each_request_of_a_connection_has_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is kept of a client's repeated lines, no span is told to two requests."""
+    async with tracing(tmp_path, monkeypatch) as (proxy, seen), aiohttp.ClientSession() as session:
+        for _ in range(4):
+            async with session.get(proxy.url, headers=HOST | {"Connection": "keep-alive"}) as response:
+                assert response.status == 200
+        await proxy.until(seen.count, 4)
+        spans = [f"00-{span['trace']}-{span['span']}-01" for span in seen.spans]
+        assert sorted(spans) == sorted(map(str, seen.heard)) and len(set(spans)) == 4
 
 
 async def test_off_a_traceparent_passes_untouched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
