@@ -26,8 +26,8 @@ BROWSER_FIELDS = {
 _DONE = """
 function done(summary, latency, requests)
   local e = summary.errors
-  io.write(string.format("RESULT %d %d %d %.1f %.1f %d %d %d %d %d\\n",
-    summary.requests, summary.duration, summary.bytes, latency:percentile(50), latency:percentile(99),
+  io.write(string.format("RESULT %d %d %d %.1f %.1f %.1f %d %d %d %d %d\\n",
+    summary.requests, summary.duration, summary.bytes, latency:percentile(50), latency:percentile(99), latency.max,
     e.status, e.connect, e.read, e.write, e.timeout))
 end
 """
@@ -52,6 +52,7 @@ class Load:
     bytes: int
     p50_ms: float
     p99_ms: float
+    max_ms: float
     errors: dict[str, int]  # status (not 2xx or 3xx), connect, read, write, timeout; only those that happened
 
 
@@ -80,7 +81,7 @@ def run(wrk: str, lua: Path, port: int, connections: int, seconds: float, core: 
     numbers = re.search(r"^RESULT (.+)$", output.stdout, re.M)
     if not numbers:
         raise BenchmarkError(f"wrk failed: {output.stdout[-500:]}{output.stderr[-500:]}")
-    requests, duration, received, p50, p99, *errors = map(float, numbers[1].split())
+    requests, duration, received, p50, p99, longest, *errors = map(float, numbers[1].split())
     names = ("status", "connect", "read", "write", "timeout")
     happened = {name: int(count) for name, count in zip(names, errors, strict=True) if count}
-    return Load(int(requests), duration / 1e6, int(received), p50 / 1e3, p99 / 1e3, happened)
+    return Load(int(requests), duration / 1e6, int(received), p50 / 1e3, p99 / 1e3, longest / 1e3, happened)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import resource
 import socket
 import sys
@@ -24,8 +25,10 @@ BODY_BYTES = 100 << 20
 WATCH_S = 5.0  # how long the CPU share is taken over
 SETTLE_S = 20.0  # every stalled client must have its first bytes by then
 RULES = """\
-services: {{s: {{versions: {{v1: {{endpoints: ["http://127.0.0.1:{port}"]}}}}, limits: {{connections: 20000}}}}}}
-routes: [{{name: r, service: s}}]
+services:
+  small: {{versions: {{v1: {{endpoints: ["http://127.0.0.1:{small}"]}}}}, limits: {{connections: 20000}}}}
+  big: {{versions: {{v1: {{endpoints: ["http://127.0.0.1:{big}"]}}}}, limits: {{connections: 20000}}}}
+routes: [{{service: small}}, {{path: /big, service: big}}]
 """
 
 
@@ -64,16 +67,23 @@ class Service(asyncio.Protocol):
 
 @contextmanager
 def proxy(folder: Path) -> Iterator[tuple[int, int]]:
-    """A proxy with one worker before the service: its port and the worker's pid."""
-    service, port = free_port(), free_port()
-    (folder / "rules.yaml").write_text(RULES.format(port=service))
+    """A proxy with one worker, on a core of its own: its port and the worker's pid. Two services are behind it, so that
+    one that is busy with 100 MiB for many does not delay the small answers."""
+    small, big, port = free_port(), free_port(), free_port()
+    (folder / "rules.yaml").write_text(RULES.format(small=small, big=big))
     serve = [sys.executable, "-m", "proxy", "serve", str(folder / "rules.yaml"), "--workers", "1"]
     where = ["--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{free_port()}", "--max-connections", "15000"]
     with ExitStack() as stack:
-        own = [sys.executable, "-m", "benchmarks.memory", "--service", str(service)]
-        for command, log, at in ((own, "service.log", service), (serve + where, "proxy.log", port)):
-            process = stack.enter_context(running(command, 0, folder / log))
-            wait_until(lambda at=at: accepts(at), process, folder / log)  # type: ignore[misc]
+        own = [sys.executable, "-m", "benchmarks.memory", "--service"]
+        last = max(os.sched_getaffinity(0))
+        for command, at, core in (
+            ([*own, str(small)], small, last),
+            ([*own, str(big)], big, last),
+            (serve + where, port, 0),
+        ):
+            log = folder / f"{at}.log"
+            process = stack.enter_context(running(command, core, log))
+            wait_until(lambda at=at: accepts(at), process, log)  # type: ignore[misc]
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         yield port, int(children[0])
 

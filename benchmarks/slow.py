@@ -1,12 +1,14 @@
 """What normal clients see while slowhttptest holds connections: python -m benchmarks.slow [--connections N]
 
-slowhttptest (apt-get install slowhttptest) in three modes: heads that do not end, bodies that trickle, readers that
-take 32 bytes a second. Meanwhile one client asks for a small page over and over, each time on a new connection.
+slowhttptest (apt-get install slowhttptest wrk) in three modes: heads that do not end, bodies that trickle, readers that
+take 32 bytes a second. Meanwhile one client asks for a small page over and over, each time on a new connection, and wrk
+does on kept ones, as fast as it is answered.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import resource
 import shutil
@@ -16,8 +18,10 @@ import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from benchmarks import load
 from benchmarks.memory import proxy, resident
 from benchmarks.processes import cpu_time
 
@@ -30,7 +34,8 @@ MODES = {
 ASK = b"GET / HTTP/1.1\r\nHost: bench.example.com\r\nConnection: close\r\n\r\n"
 BETWEEN_S = 0.01  # about a hundred requests a second
 PATIENCE_S = 5.0
-SECONDS_MAX = 30
+SECONDS_MAX = 120
+KEPT = 8  # wrk's connections
 
 
 class Visitor(threading.Thread):
@@ -83,7 +88,12 @@ def measure(mode: str, connections: int, seconds: int) -> str:
         visitor = Visitor(port)
         before, used, began = resident(worker), cpu_time(worker), time.monotonic()
         visitor.start()
-        held = attack(MODES[mode], port, connections, seconds)
+        lua = Path(folder) / "wrk.lua"
+        lua.write_text(load.script([load.Message()]))
+        with ThreadPoolExecutor() as pool:
+            running = pool.submit(load.run, "wrk", lua, port, KEPT, seconds, max(os.sched_getaffinity(0)))
+            held = attack(MODES[mode], port, connections, seconds)
+            kept = running.result()
         visitor.over = True
         visitor.join()
         share = cpu_time(worker).since(used).total / (time.monotonic() - began)
@@ -91,7 +101,8 @@ def measure(mode: str, connections: int, seconds: int) -> str:
         bad = len(visitor.failed)
         return (
             f"| {mode} | {held} | {len(visitor.times_s)} | {bad} | {visitor.percentile_ms(0.5):.1f} | "
-            f"{visitor.percentile_ms(0.99):.1f} | {visitor.percentile_ms(1):.1f} | {share:.0%} | {grown:.0f} MiB |"
+            f"{visitor.percentile_ms(0.99):.1f} | {visitor.percentile_ms(1):.1f} | {kept.requests} | "
+            f"{sum(kept.errors.values())} | {kept.p99_ms:.1f} | {kept.max_ms:.1f} | {share:.0%} | {grown:.0f} MiB |"
         )
 
 
@@ -100,14 +111,16 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=1000)
     parser.add_argument("--seconds", type=int, default=20, help=f"of each mode, {SECONDS_MAX} at most")
     given = parser.parse_args()
-    if shutil.which("slowhttptest") is None:
-        sys.exit("needs slowhttptest: apt-get install slowhttptest")
+    for tool in ("slowhttptest", "wrk"):
+        if shutil.which(tool) is None:
+            sys.exit(f"needs {tool}: apt-get install {tool}")
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     print(
-        "| mode | slowhttptest's connections | requests | failed | p50 ms | p99 ms | max ms | worker's CPU | grown by |"
+        "| mode | slowhttptest's connections | fresh | failed | p50 ms | p99 ms | max ms "
+        "| kept | failed | p99 ms | max ms | worker's CPU | grown by |"
     )
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|---|")
     for mode in MODES:
         print(measure(mode, given.connections, min(given.seconds, SECONDS_MAX)), flush=True)
 
