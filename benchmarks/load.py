@@ -68,13 +68,13 @@ def script(messages: list[Message]) -> str:
     return "\n".join(lines)
 
 
-def run(wrk: str, lua: Path, port: int, connections: int, seconds: float, core: int) -> Load:
+def run(wrk: str, lua: Path, port: int, connections: int, seconds: float, core: int, scheme: str = "http") -> Load:
     """One run of wrk on `core`; BenchmarkError if it does not end in time or says something unknown."""
     command = [wrk, "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "5s", "-s", str(lua)]
     with pinned(core):
         try:
             output = subprocess.run(
-                [*command, f"http://127.0.0.1:{port}/"], capture_output=True, text=True, timeout=seconds + 20
+                [*command, f"{scheme}://127.0.0.1:{port}/"], capture_output=True, text=True, timeout=seconds + 20
             )
         except subprocess.TimeoutExpired as error:
             raise BenchmarkError(f"wrk did not end {error.timeout:.0f} s after its start") from error
