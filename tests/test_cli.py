@@ -174,3 +174,60 @@ def test_version(capsys: Capture) -> None:
     """The version, for bug reports."""
     assert run("--version") == 0
     assert capsys.readouterr().out.startswith("grayhound ")
+
+
+INGRESS = """\
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: web
+  annotations: {nginx.ingress.kubernetes.io/limit-rps: "5"}
+spec: {rules: [{http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}}]}
+"""
+NOT_KEPT = "5:56: Ingress default/web: limit-rps is not kept; whoever it kept out is let in"
+
+
+@pytest.fixture
+def manifests(tmp_path: Path) -> str:
+    path = tmp_path / "ingress.yaml"
+    path.write_text(INGRESS)
+    return str(path)
+
+
+def test_import_prints_rules_and_says_what_it_could_not_keep(manifests: str, tmp_path: Path, capsys: Capture) -> None:
+    """Rules on stdout, which pass the check; the list on stderr; exit code 0."""
+    assert run("import", manifests) == 0
+    out, err = capsys.readouterr()
+    assert err == f"{manifests}:{NOT_KEPT}\ngrayhound import: 1 thing could not be kept, or not as it was\n"
+    (tmp_path / "rules.yaml").write_text(out)
+    assert run("check", str(tmp_path / "rules.yaml")) == 0
+
+
+def test_import_reads_standard_input(manifests: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    with open(manifests) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        assert run("import", "-", "--service", "web=http://127.0.0.1:8081") == 0
+    out, err = capsys.readouterr()
+    assert "http://127.0.0.1:8081" in out and err.startswith("standard input:5:56: ")
+
+
+@pytest.mark.parametrize("service", ["web", "web=", "=http://a", "web=http://127.0.0.1/x"])
+def test_import_with_a_service_that_is_none(service: str, manifests: str, capsys: Capture) -> None:
+    """A usage error, one line."""
+    assert run("import", manifests, "--service", service) == 2
+    assert capsys.readouterr().err.startswith("grayhound import: ")
+
+
+def test_import_of_what_is_no_manifest(rules: str, capsys: Capture) -> None:
+    assert run("import", rules) == 1
+    assert "holds no Kubernetes objects" in capsys.readouterr().err
+
+
+def test_other_commands_take_manifests_too(manifests: str, capsys: Capture) -> None:
+    """As if they were the rules they stand for; faults and warnings say their lines."""
+    assert run("check", manifests) == 0
+    out = capsys.readouterr().out
+    assert f"{manifests}:{NOT_KEPT} (warning)\n" in out
+    assert out.endswith("no faults (1 service, 1 route, 0 tests passed, 1 warning)\n")
+    assert run("explain", manifests, "http://www.example.com/") == 0
+    assert "service web, version web" in capsys.readouterr().out

@@ -71,16 +71,20 @@ class Draft:
         self.in_cluster = False
         """Whether an endpoint is a name that only the cluster knows."""
         self.services: dict[str, ServiceDraft] = {}
+        self._by_stable: dict[tuple[Backend, str], ServiceDraft] = {}
         self.routes: list[Part] = []
-        self.notes: list[Note] = []
+        self._notes: dict[Note, None] = {}
         self._cluster = {(found.namespace, found.name): found for found in objects if found.kind == "Service"}
         self._titles: set[str] = set()
 
     def note(self, owner: Object, node: Node, text: str) -> None:
         """Say once that something of an object could not be kept."""
-        noted = Note(node.line, node.column, owner.label, text)
-        if noted not in self.notes:
-            self.notes.append(noted)
+        self._notes[Note(node.line, node.column, owner.label, text)] = None
+
+    @property
+    def notes(self) -> list[Note]:
+        """What was noted, in the order of the manifests."""
+        return sorted(self._notes, key=lambda note: (note.line, note.column))
 
     def title(self, wanted: str) -> str:
         """A name for a route that no other one has."""
@@ -99,10 +103,11 @@ class Draft:
 
         own: asks for a service apart from others with the same stable version, whose settings differ; it is a suffix.
         """
-        name = self._service_name(stable) + own
-        service = self.services.get(name)
+        service = self._by_stable.get((stable, own))
         if service is None:
-            service = self.services[name] = ServiceDraft(name, Part({"stable": "", "versions": Part()}))
+            name = self._service_name(stable, own)
+            service = ServiceDraft(name, Part({"stable": "", "versions": Part()}))
+            self.services[name] = self._by_stable[stable, own] = service
         if comment not in service.part.comments:
             service.part.comments.append(comment)
         return service
@@ -120,14 +125,10 @@ class Draft:
         service.part.keys["versions"].keys[name] = {"endpoints": [self._url(backend, owner, node)]}
         return name
 
-    def _service_name(self, stable: Backend) -> str:
-        for name, service in self.services.items():
-            if next(iter(service.versions), None) == stable and service.name == name:
-                return name
-        plain = stable.name
-        if plain not in self.services:
-            return plain
-        return stable.label.replace("/", ".") + ("" if stable.scheme == "http" else f".{stable.scheme}")
+    def _service_name(self, stable: Backend, own: str) -> str:
+        full = stable.label.replace("/", ".")
+        names = (stable.name + own, full + own, f"{full}.{stable.scheme}{own}")
+        return next(name for name in names if name not in self.services)
 
     def _url(self, backend: Backend, owner: Object, node: Node) -> str:
         full = f"{backend.namespace}/{backend.name}"

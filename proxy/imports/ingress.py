@@ -21,9 +21,12 @@ def draft_ingresses(ingresses: list[Object], draft: Draft) -> None:
     """Add a route for each host and path of these Ingress objects."""
     found = locations(ingresses, draft)
     said = {ingress.label: settings(ingress, draft) for ingress in ingresses}
+    groups: dict[str, list[Location]] = {ingress.label: [] for ingress in ingresses}
+    for location in found:
+        if len(location.backends) > 1:
+            groups[location.ingress.label].append(location)
     for ingress in ingresses:
-        mine = [location for location in found if location.ingress is ingress]
-        note_idle(ingress, [location for location in mine if len(location.backends) > 1], draft)
+        note_idle(ingress, groups[ingress.label], draft)
         note_disabled(ingress, draft)
     hosts = _aliases(found, said)
     for location in _with_roots(found, said):

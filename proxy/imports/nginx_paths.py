@@ -53,13 +53,18 @@ class Place:
 def places(locations: list[Location], draft: Draft) -> list[Place]:
     """The places of all locations, regexes last, from the longest path to the shortest."""
     found = [place for location in locations if (place := _place(location, draft)) is not None]
+    by_host: dict[str, list[Place]] = {}
     for place in found:
-        if place.kind == "prefix" and any(_shadows(place, other) for other in found):
+        if place.kind == "regex":
+            by_host.setdefault(place.location.scope.host, []).append(place)
+    for place in found:
+        regexes = by_host.get(place.location.scope.host, [])
+        if place.kind == "prefix" and any(_shadows(place, regex) for regex in regexes):
             _as_regex(place, draft)
-    regexes = sorted(
+    last = sorted(
         (place for place in found if place.kind == "regex"), key=lambda place: -len(place.location.scope.path)
     )
-    return [place for place in found if place.kind != "regex"] + regexes
+    return [place for place in found if place.kind != "regex"] + last
 
 
 def is_regex(location: Location) -> bool:
@@ -119,14 +124,12 @@ def _rewrite(target: str, place: Place, rest: int) -> dict[str, Any]:
     return {"replace_prefix": units.path(base if base == "/" else base.removesuffix("/"))}
 
 
-def _shadows(place: Place, other: Place) -> bool:
-    """Whether a prefix would take requests that nginx gave to a regex."""
-    if other.kind != "regex" or other.location.scope.host != place.location.scope.host:
-        return False
-    head = _literal_head(other.location.scope.path)
+def _shadows(place: Place, regex: Place) -> bool:
+    """Whether a prefix would take requests that nginx gave to a regex of its host."""
+    head = _literal_head(regex.location.scope.path)
     known = head["head"] if head is not None else ""
     overlaps = known.startswith(place.value) or place.value.startswith(known)
-    return overlaps and len(place.location.scope.path) < len(other.location.scope.path)
+    return overlaps and len(place.location.scope.path) < len(regex.location.scope.path)
 
 
 def _as_regex(place: Place, draft: Draft) -> None:

@@ -46,10 +46,7 @@ def import_text(text: str, name: str, urls: Urls | None = None) -> Imported | No
         mine = [each for each in found if each.kind == kind]
         if mine:
             importer(mine, draft)
-    notes = tuple(
-        Fault(name, note.line, note.column, note.where, note.text)
-        for note in sorted(draft.notes, key=lambda note: (note.line, note.column))
-    )
+    notes = tuple(Fault(name, note.line, note.column, note.where, note.text) for note in draft.notes)
     if not draft.routes:
         wanted = f"nothing here gives a route: there is no {' or '.join(IMPORTERS)} that leads to a Service"
         raise RuleError([*notes, Fault(name, 1, 1, "", wanted)])

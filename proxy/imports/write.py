@@ -43,7 +43,7 @@ def _not_kept(notes: list[Note]) -> Iterator[str]:
     if notes:
         yield "#"
         yield "# What could not be kept, or not as it was:"
-        for note in sorted(notes, key=lambda note: (note.line, note.column)):
+        for note in notes:
             yield from _wrapped(f"line {note.line}: {note.where}: {note.text}", "#   - ", "#     ")
 
 
