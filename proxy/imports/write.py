@@ -18,13 +18,9 @@ _words = frozenset(("true", "false", "yes", "no", "on", "off", "null", "y", "n",
 
 def written(draft: Draft, name: str) -> str:
     """The whole rule file. name: what it was imported from."""
-    lines = [
-        f"# A rule file, imported from {name}.",
-        *_about_endpoints(draft),
-        *_not_kept(draft.notes),
-        "",
-        "services:",
-    ]
+    lines = [f"# A rule file, imported from {name}.", *_about_endpoints(draft), *_not_kept(draft.notes), ""]
+    if draft.services:
+        lines.append("services:")
     for service in draft.services.values():
         lines += [*_comments(service.part, "  "), f"  {scalar(service.name)}:", *_block(service.part.keys, "    "), ""]
     lines.append("routes:")

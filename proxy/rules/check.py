@@ -43,6 +43,10 @@ def check(rule_file: RuleFile) -> Iterator[Finding]:
     """Every fault between the parts of a rule file."""
     for name, service in rule_file.services.items():
         yield from _check_service(service, ("services", name))
+    if not rule_file.services:
+        named = next((route for route in rule_file.routes if route.service), None)
+        if named is not None:
+            yield ("services",), f"missing key 'services': route '{named.name}' leads to service '{named.service}'"
     yield from _duplicates([route.name for route in rule_file.routes], ("routes",), "route")
     for number, route in enumerate(rule_file.routes):
         yield from _check_route(route, rule_file.services, ("routes", number))

@@ -299,7 +299,7 @@ TRIAL: Final = Placed(
 
 FILE: Final[Reader] = Record(
     RuleFile,
-    Key("services", MapOf("services", units.name, SERVICE), required=True),
+    Key("services", MapOf("services", units.name, SERVICE)),
     Key("routes", ListOf(ROUTE, low=1), required=True),
     Key("tests", ListOf(TRIAL)),
     build=dict,

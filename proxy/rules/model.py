@@ -384,7 +384,7 @@ class RuleFile:
     """A whole rule file."""
 
     services: dict[str, Service]
-    """By name, in file order."""
+    """By name, in file order; none if the proxy itself answers whatever the routes take."""
     routes: tuple[Route, ...]
     """In file order."""
     tests: tuple[Trial, ...] = ()

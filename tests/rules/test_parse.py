@@ -34,6 +34,12 @@ def test_the_reference_file_has_neither_fault_nor_warning() -> None:
     assert parse((ROOT / "config" / "rules.yaml").read_text(), "rules.yaml").warnings == []
 
 
+def test_a_file_whose_routes_all_answer_needs_no_services() -> None:
+    """Redirects are a rule file of their own."""
+    parsed = parse("routes:\n  - {hosts: [old.example.com], redirect: {host: new.example.com}}\n", "rules.yaml")
+    assert (parsed.rule_file.services, parsed.warnings) == ({}, [])
+
+
 def test_a_fault_says_where_it_is_and_what_to_do() -> None:
     """File, line and column from 1, path, text: the form that editors and scripts read."""
     text = ROUTE + "    rules:\n      - version: v2\n        match: {method: GET}\n      - split: {v1: 80, v3: 20}\n"
