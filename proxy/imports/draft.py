@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain, count
 from typing import Any, Literal
 
 from proxy.imports.manifests import Object, get, items_at, text_at
@@ -30,6 +31,10 @@ class Backend:
     port: str
     """A number, or the name of a port of the Service."""
     scheme: Scheme = "http"
+    domain: str = "svc.cluster.local"
+    """Where names of this kind of Service end."""
+    changes: str = ""
+    """Tells a version whose headers are changed from others of the same Service."""
 
     @property
     def label(self) -> str:
@@ -67,6 +72,7 @@ class Draft:
     """What was drafted so far. `objects`: all of the manifests; `urls`: see there."""
 
     def __init__(self, objects: Iterable[Object], urls: Urls | None = None) -> None:
+        self.objects = list(objects)
         self.urls = urls or {}
         self.in_cluster = False
         """Whether an endpoint is a name that only the cluster knows."""
@@ -74,7 +80,7 @@ class Draft:
         self._by_stable: dict[tuple[Backend, str], ServiceDraft] = {}
         self.routes: list[Part] = []
         self._notes: dict[Note, None] = {}
-        self._cluster = {(found.namespace, found.name): found for found in objects if found.kind == "Service"}
+        self._cluster = {(found.namespace, found.name): found for found in self.objects if found.kind == "Service"}
         self._titles: set[str] = set()
 
     def note(self, owner: Object, node: Node, text: str) -> None:
@@ -118,8 +124,9 @@ class Draft:
         if known is not None:
             return known
         taken = set(service.versions.values())
-        candidates = (backend.name, f"{backend.name}:{backend.port}", backend.label.replace("/", "."))
-        name = next((name for name in candidates if name not in taken), f"{candidates[-1]}.{backend.scheme}")
+        full = backend.label.replace("/", ".")
+        candidates = chain((backend.name, f"{backend.name}:{backend.port}", full), (f"{full}.{n}" for n in count(2)))
+        name = next(name for name in candidates if name not in taken)
         service.versions[backend] = name
         service.part.keys["stable"] = service.part.keys["stable"] or name
         service.part.keys["versions"].keys[name] = {"endpoints": [self._url(backend, owner, node)]}
@@ -138,7 +145,7 @@ class Draft:
         found = self._cluster.get((backend.namespace, backend.name))
         host = text_at(found.body, "spec", "externalName") if found is not None else ""
         if not host:
-            host, self.in_cluster = f"{backend.name}.{backend.namespace}.svc.cluster.local", True
+            host, self.in_cluster = f"{backend.name}.{backend.namespace}.{backend.domain}", True
         return f"{backend.scheme}://{host}:{self._port(backend, found, owner, node)}"
 
     def _port(self, backend: Backend, found: Object | None, owner: Object, node: Node) -> str:

@@ -8,6 +8,7 @@ from typing import Final
 
 from proxy.errors import Fault, RuleError
 from proxy.imports.draft import Draft, Urls
+from proxy.imports.gateway_api.importer import draft_http_routes
 from proxy.imports.ingress import draft_ingresses
 from proxy.imports.manifests import Object, are_manifests, objects
 from proxy.imports.write import written
@@ -18,6 +19,7 @@ Importer = Callable[[list[Object], Draft], None]
 
 IMPORTERS: Final[dict[str, Importer]] = {
     "Ingress": draft_ingresses,
+    "HTTPRoute": draft_http_routes,
 }
 """By kind. A file may hold several; their routes stand in this order."""
 

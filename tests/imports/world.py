@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from proxy.http.h1 import read_request_head
+from proxy.http.message import RequestHead
 from proxy.imports.registry import import_text
 from proxy.rules.compile import compile_table
 from proxy.rules.decision import Decision
@@ -30,25 +31,35 @@ class World:
         self._draw = 0.0
         self._table = compile_table(self.rule_file, lambda: self._draw, lambda: "0" * 24)
 
-    def decision(
+    def decision(self, *host: str, **request: Any) -> Decision | None:
+        """What the rules say of a request; None: 404."""
+        return self._table.match(self._head(*host, **request))
+
+    def redirect(self, **request: Any) -> str:
+        """The address that its client is sent to; empty: to none."""
+        return self._table.explain(self._head(**request)).redirect
+
+    def _head(
         self,
         host: str = "www.example.com",
         path: str = "/",
         headers: dict[str, str] | None = None,
         cookies: dict[str, str] | None = None,
         client: str = "192.0.2.1",
-    ) -> Decision | None:
-        """What the rules say of a request as it comes over the wire; None: 404."""
+        method: str = "GET",
+        scheme: str = "http",
+    ) -> RequestHead:
+        """A request as it comes over the wire."""
         lines = [
-            f"GET {path} HTTP/1.1",
+            f"{method} {path} HTTP/1.1",
             f"Host: {host}",
             *(f"{name}: {value}" for name, value in (headers or {}).items()),
         ]
         if cookies:
             lines.append("Cookie: " + "; ".join(f"{name}={value}" for name, value in cookies.items()))
         head = read_request_head("\r\n".join([*lines, "", ""]).encode(), self._table.needs)
-        head.client = client
-        return self._table.match(head)
+        head.client, head.scheme = client, scheme.encode()
+        return head
 
     def shares(self, **request: Any) -> dict[str, float]:
         """By version, the share of equal requests that it gets, in percent."""
