@@ -13,6 +13,7 @@ from aiohttp import web
 import proxy
 from proxy.admin import api
 from proxy.admin.gate import Handler, Token, gate, loopback, name_of
+from proxy.admin.mirrors import mirrors
 from proxy.admin.view import View
 from proxy.errors import StartError
 
@@ -55,6 +56,7 @@ def make_app(view: View, host: str, token: Token | None = None) -> web.Applicati
             web.get("/metrics", _answer(lambda request: _metrics(view, request))),
             web.get("/api/config", _answer(lambda _: _json(api.config(view)))),
             web.get("/api/services", _answer(lambda _: _json(api.services(view)))),
+            web.get("/api/mirrors", _answer(lambda _: _json(mirrors(view)))),
             web.get("/api/drain/{service}/{version}", _drained(view)),
             web.get("/api/explain", _answer(lambda request: _json(api.explained(view, request)))),
         ]
@@ -137,7 +139,7 @@ def _index(view: View) -> web.Response:
         *(f"warning: {warning}" for warning in state.warnings),
     ]
     explain = "/api/explain?url=http://localhost/&amp;header=foo:bar"
-    links = ["/healthz", "/readyz", "/metrics", "/api/config", "/api/services", explain]
+    links = ["/healthz", "/readyz", "/metrics", "/api/config", "/api/services", "/api/mirrors", explain]
     body = "".join(f"<p>{escape(line)}</p>\n" for line in lines)
     items = "".join(f'<li><a href="{link}">{link}</a></li>\n' for link in links)
     title = f"Grayhound {proxy.__version__}"

@@ -40,7 +40,7 @@ class Mirroring:
         made = tuple(
             self._make(mirror, route, rule, version, timeouts, via)
             for mirror in mirrors_of(route, rule)
-            if mirror.version != version and mirror.percent > 0
+            if mirror.version != version  # of a split
         )
         return made or None
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from proxy.rules import cookies
-from proxy.rules.mirrors import mirrored
+from proxy.rules.mirrors import mirrored, mirrors_of
 from proxy.rules.model import AllOf, AnyOf, Condition, FieldTest, MethodTest, Route, Rule, RuleFile, TextTest
 from proxy.rules.nodes import Path
 from proxy.rules.sticky import kept
@@ -28,6 +28,7 @@ def lint(rule_file: RuleFile) -> Iterator[Finding]:
     for number, route in enumerate(rule_file.routes):
         yield from _shadowed_rules(route, ("routes", number, "rules"))
         yield from _small_shares(route, ("routes", number, "rules"))
+        yield from _idle_mirrors(route, ("routes", number))
     yield from cookies.odd(rule_file.routes)
     yield from _unreached(rule_file)
 
@@ -117,6 +118,16 @@ def _shadowed_routes(routes: tuple[Route, ...]) -> Iterator[Finding]:
         elif route.otherwise.kind != "next" or route.respond is not None:
             for scope in scopes:
                 taken.setdefault(scope, route.name)
+
+
+def _idle_mirrors(route: Route, at: Path) -> Iterator[Finding]:
+    """Of versions that answer, themselves, all the requests that would be copied to them."""
+    copied = {id(mirror) for rule in (*route.rules, None) for mirror in mirrors_of(route, rule)}
+    for place, said in (((), route.mirror), *((("rules", n), rule.mirror) for n, rule in enumerate(route.rules))):
+        for number, mirror in enumerate(said or ()):
+            if mirror.percent > 0 and id(mirror) not in copied:
+                text = f"nothing is copied: all these requests go to version '{mirror.version}' itself"
+                yield (*at, *place, "mirror", number), text
 
 
 # --- What nothing leads to -----------------------------------------------------------------------------------------

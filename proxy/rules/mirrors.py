@@ -13,8 +13,13 @@ from proxy.rules.sticky import key_readers
 
 
 def mirrors_of(route: Route, rule: Rule | None) -> tuple[Mirror, ...]:
-    """Those of the requests that this rule takes, or that none does: what the rule says of it, else the route."""
-    return route.mirror if rule is None or rule.mirror is None else rule.mirror
+    """Those of the requests that this rule takes, or that none does: what the rule says of it, else the route.
+
+    A version gets no copies of what it answers itself.
+    """
+    said = route.mirror if rule is None or rule.mirror is None else rule.mirror
+    own = route.otherwise.version if rule is None else rule.version
+    return tuple(mirror for mirror in said if mirror.percent > 0 and mirror.version != own)
 
 
 def mirrored(rule_file: RuleFile) -> list[tuple[str, str]]:
@@ -24,7 +29,6 @@ def mirrored(rule_file: RuleFile) -> list[tuple[str, str]]:
         for route in rule_file.routes
         for rule in (None, *route.rules)
         for mirror in mirrors_of(route, rule)
-        if mirror.percent > 0
     }
     return sorted(found)
 

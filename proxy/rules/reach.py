@@ -113,8 +113,7 @@ def _ways_of_rule(route: Route, rule: Rule) -> Iterator[tuple[str, Way]]:
 
 def _copies(route: str, rule: str, mirrors: tuple[Mirror, ...]) -> Iterator[tuple[str, Way]]:
     for mirror in mirrors:
-        if mirror.percent > 0:
-            yield mirror.version, Way("mirror", route, rule, mirror.percent)
+        yield mirror.version, Way("mirror", route, rule, mirror.percent)
 
 
 def _stands_in(service: Service, version: str, led_to: list[str]) -> Iterator[Way]:

@@ -106,3 +106,16 @@ def test_of_users_each_is_in_or_out_and_who_brings_no_key_is_drawn() -> None:
 
 def _bucket(number: int) -> int:
     return bucketer(BY_USER.salt)(str(number).encode())
+
+
+def test_a_mirror_that_copies_nothing_is_told() -> None:
+    """All its requests go to the mirrored version itself."""
+    to_new = "    rules: [{match: {method: GET}, version: v2, mirror: [{version: v2}]}, {split: {v1: 1, v2: 1}}]\n"
+    (told,) = parse(HEAD + to_new, "rules.yaml").warnings
+    assert (told.path, told.text) == (
+        "routes[0].rules[0].mirror[0]",
+        "nothing is copied: all these requests go to version 'v2' itself",
+    )
+    assert not parse(HEAD + to_new.replace(", mirror: [{version: v2}]", ""), "rules.yaml").warnings
+    ones_own = f"{HEAD}    otherwise: v2\n    mirror: [{{version: v2}}]\n"
+    assert [told.path for told in parse(ones_own, "rules.yaml").warnings] == ["routes[0].mirror[0]"]
