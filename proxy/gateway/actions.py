@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
+from typing import Final
 
 from proxy.errors import ProxyError
 from proxy.gateway.refusals import Answer
 from proxy.http.edits import FieldEdits, RequestEdits, lines_of
 from proxy.http.message import RequestHead
-from proxy.rules.actions import Redirect, Respond
+from proxy.rules.actions import HeaderChanges, Redirect, Respond
 from proxy.rules.changes import added_up, location, new_target, own_target
 from proxy.rules.decision import Decision
 from proxy.rules.model import Route, Rule, Version
+
+REMEMBERED_MAX: Final = 1024
+"""Changes that are remembered while rules are compiled: each decision of a route has the same ones, mostly."""
 
 MakeAnswer = Callable[[RequestHead], ProxyError]
 
@@ -40,20 +45,24 @@ def request_edits(route: Route, rule: Rule | None, version: Version) -> tuple[Re
 
     The lines stand apart, as a client could have those in the head taken off again by naming them in Connection.
     """
-    changes = [route.request_headers, rule.request_headers if rule else None, version.request_headers]
-    cut, lines = added_up(changes)
+    cut, lines = _added_up(route.request_headers, rule.request_headers if rule else None, version.request_headers)
     rewrite = (rule and rule.rewrite) or route.rewrite
-    edits = None
-    if rewrite is not None:
-        target = own_target if rewrite.path is None else new_target(rewrite.path, route.path)
-        edits = RequestEdits(cut, target, rewrite.host.encode())
-    elif cut:
-        edits = RequestEdits(cut)
-    return edits, lines_of(lines)
+    if rewrite is None:
+        return (RequestEdits(FieldEdits(cut)) if cut else None), lines
+    target = own_target if rewrite.path is None else _new_target(rewrite.path, route.path)
+    return RequestEdits(FieldEdits(cut), target, rewrite.host.encode()), lines
 
 
 def response_edits(route: Route, rule: Rule | None, version: Version | None) -> FieldEdits | None:
     """What is changed of the heads of answers, None if nothing. version: None if the answer is the proxy's own."""
-    changes = [part.response_headers for part in (route, rule, version) if part is not None]
+    cut, lines = _added_up(*(part.response_headers for part in (route, rule, version) if part is not None))
+    return FieldEdits(cut, lines) if cut or lines else None
+
+
+@lru_cache(maxsize=REMEMBERED_MAX)
+def _added_up(*changes: HeaderChanges | None) -> tuple[frozenset[str], bytes]:
     cut, lines = added_up(changes)
-    return FieldEdits(cut, lines_of(lines)) if cut or lines else None
+    return cut, lines_of(lines)
+
+
+_new_target = lru_cache(maxsize=REMEMBERED_MAX)(new_target)
