@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from proxy.http.h1 import read_request_head
 from proxy.http.message import RequestHead
+from proxy.rules.actions import PathChange, Redirect, Respond
 from proxy.rules.compile import compile_table
 from proxy.rules.decision import Decision
 from proxy.rules.model import (
@@ -135,8 +136,8 @@ def ranks(order: int, route: Route, head: RequestHead) -> Iterator[tuple[object,
             yield (1, -len(name), path, not route.methods, order)
 
 
-Answer = tuple[str, str, str, set[str], int, bool]
-"""route, rule, reason, versions it may be, status, whether a cookie is set"""
+Answer = tuple[str, str, str, set[str], int, bool, str]
+"""route, rule, reason, versions it may be, status, whether a cookie is set, the URL it is sent to"""
 
 
 def chosen(rule: Rule, route: Route, service: Service, head: RequestHead) -> tuple[str, set[str], bool]:
@@ -154,6 +155,35 @@ def chosen(rule: Rule, route: Route, service: Service, head: RequestHead) -> tup
     return ("sticky" if cookie else "weight"), everyone, cookie is not None
 
 
+def asked_url(head: RequestHead) -> tuple[str, str, int, str]:
+    host, _, port = head.fields[b"host"][0].decode().lower().partition(":")
+    return head.scheme.decode(), host, int(port or 80 + 363 * (head.scheme == b"https")), head.target.decode()
+
+
+def sent_to(redirect: Redirect, head: RequestHead) -> str:
+    """Where a redirect leads, or empty: the request is there already."""
+    scheme, host, port, target = asked_url(head)
+    same = redirect.scheme in (None, scheme) and redirect.host in ("", host) and redirect.port in (0, port)
+    if redirect.path is not None:
+        path, mark, query = target.partition("?")
+        same = same and path == redirect.path.value
+        target = redirect.path.value + mark * bool(query) + query
+    if same:
+        return ""
+    named = b":" in head.fields[b"host"][0]
+    scheme = redirect.scheme or scheme
+    own = 443 if scheme == "https" else 80
+    port = redirect.port or (port if named and not redirect.scheme else own)
+    return f"{scheme}://{redirect.host or host}{'' if port == own else f':{port}'}{target}"
+
+
+def own_answer(part: Route | Rule, head: RequestHead) -> tuple[int, str] | None:
+    """Status and Location, if a route or rule itself answers."""
+    if part.redirect is not None and (where := sent_to(part.redirect, head)):
+        return part.redirect.status, where
+    return None if part.respond is None else (part.respond.status, "")
+
+
 def interpret(rule_file: RuleFile, head: RequestHead) -> Answer | None:
     ranked = sorted((rank, order) for order, route in enumerate(rule_file.routes) for rank in ranks(order, route, head))
     for _, order in ranked:
@@ -161,12 +191,17 @@ def interpret(rule_file: RuleFile, head: RequestHead) -> Answer | None:
         service = rule_file.services[route.service]
         if route.methods and head.method.decode() not in route.methods:
             continue
+        if answer := own_answer(route, head):
+            return route.name, "", "default", {""}, answer[0], False, answer[1]
         for rule in route.rules:
             if rule.match is None or holds(rule.match, head):
-                reason, versions, cookie = chosen(rule, route, service, head)
-                return route.name, rule.name, reason, versions, 0, cookie
+                if answer := own_answer(rule, head):
+                    return route.name, rule.name, "match", {""}, answer[0], False, answer[1]
+                if rule.redirect is None:
+                    reason, versions, cookie = chosen(rule, route, service, head)
+                    return route.name, rule.name, reason, versions, 0, cookie, ""
         if route.otherwise.kind != "next":
-            return route.name, "", "default", {route.otherwise.version}, route.otherwise.status, False
+            return route.name, "", "default", {route.otherwise.version}, route.otherwise.status, False, ""
     return None
 
 
@@ -243,6 +278,17 @@ splits = (
 )
 
 
+redirects = st.builds(
+    Redirect,
+    st.sampled_from([None, "http", "https"]),
+    st.sampled_from(["", "a.test", "new.test"]),
+    st.sampled_from([0, 80, 443, 8080]),
+    st.none() | st.builds(PathChange, st.just("full"), st.sampled_from(PATHS)),
+    st.sampled_from([301, 308]),
+)
+responds = st.builds(Respond, st.sampled_from([200, 410]))
+
+
 @st.composite
 def rules(draw: st.DrawFn) -> tuple[Rule, ...]:
     """Up to eight rules, often of one name, so that they are found by look-ups too."""
@@ -250,7 +296,11 @@ def rules(draw: st.DrawFn) -> tuple[Rule, ...]:
     some = draw(st.sampled_from([conditions, equal_tests, conditions | equal_tests]))
     for n in range(draw(st.integers(0, 8))):
         match = draw(st.none() | some if draw(st.integers(0, 5)) == 0 else some)
-        if draw(st.booleans()):
+        if draw(st.integers(0, 4)) == 0:
+            made.append(Rule(f"rule-{n}", match, redirect=draw(redirects)))
+        elif draw(st.integers(0, 9)) == 0:
+            made.append(Rule(f"rule-{n}", match, respond=draw(responds)))
+        elif draw(st.booleans()):
             made.append(Rule(f"rule-{n}", match, version=draw(st.sampled_from(VERSIONS))))
         else:
             made.append(Rule(f"rule-{n}", match, split=draw(splits), sticky=draw(st.none() | stickies)))
@@ -270,6 +320,8 @@ def rule_files(draw: st.DrawFn) -> RuleFile:
             path=draw(paths),
             methods=tuple(draw(st.lists(st.sampled_from(METHODS), max_size=1))),
             rules=draw(rules()),
+            redirect=draw(redirects) if draw(st.integers(0, 4)) == 0 else None,
+            respond=draw(responds) if draw(st.integers(0, 9)) == 0 else None,
         )
         for n in range(draw(st.integers(0, 5)))
     ]
@@ -295,6 +347,7 @@ def requests(draw: st.DrawFn) -> bytes:
 def read(raw: bytes, client: str, needs: frozenset[bytes]) -> RequestHead:
     head = read_request_head(raw, needs)
     head.client = client
+    head.scheme = b"https" if client == "10.1.0.1" else b"http"
     return head
 
 
@@ -363,7 +416,8 @@ def engine_and_manual_agree(rule_file: RuleFile, asked: list[tuple[bytes, str]],
 
 def check(decision: Decision | None, wanted: Answer, decisions: list[Decision]) -> None:
     assert decision is not None
-    route, rule, reason, versions, status, cookie = wanted
+    route, rule, reason, versions, status, cookie, where = wanted
+    assert isinstance(decision.action, Redirect) == bool(where)
     assert (decision.route, decision.rule, decision.reason, decision.status) == (route, rule, reason, status)
     assert decision.version in versions
     assert decision.set_cookie.startswith(b"gray=id-") if cookie else decision.set_cookie == b""
@@ -378,6 +432,7 @@ def agrees(trace: object, wanted: Answer | None) -> None:
     if wanted is None:
         assert (story["route"], story["status"]) == ("", 404)
         return
-    route, rule, reason, versions, status, _ = wanted
+    route, rule, reason, versions, status, _, where = wanted
     assert (story["route"], story["rule"], story["reason"], story["status"]) == (route, rule, reason, status)
+    assert story["redirect"] == where
     assert {story["version"]} == (versions if len(versions) == 1 else {""})
