@@ -5,7 +5,7 @@ The map of the house. A module imports its own floor or a lower one; `tests/test
     5  run/  cli  __main__                  the roof: puts all together, owns processes and signals
     4  rollout/  admin/                     control plane: reads the counters, edits the rule file
     3  gateway/                             where downstream meets upstream
-    2  downstream/  upstream/  sources/  observe/     doors: sockets, files, Prometheus
+    2  downstream/  upstream/  sources/  imports/  observe/     doors: sockets, files, manifests, Prometheus
     1  http/  rules/  upstream/{balance,health}       pure: no socket, clock, dice, file or task
     0  errors  settings  tasks  pem  http/message  rules/model     words
 

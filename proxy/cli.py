@@ -10,8 +10,8 @@ from typing import Final
 
 import proxy
 from proxy import settings
-from proxy.commands import drain
-from proxy.commands.base import EXIT_FAILED, EXIT_USAGE, Command, Parser, UsageError, content_of
+from proxy.commands import drain, manifests
+from proxy.commands.base import EXIT_FAILED, EXIT_USAGE, Command, Parser, UsageError, content_of, counted, pair
 from proxy.errors import RuleError, StartError
 
 
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"grayhound: {error}", file=sys.stderr)
     except RuleError as error:
         print(error, file=sys.stderr)
-        print(f"grayhound: {_counted(len(error.faults), 'fault')} in the rule file", file=sys.stderr)
+        print(f"grayhound: {counted(len(error.faults), 'fault')} in the rule file", file=sys.stderr)
     except BrokenPipeError:  # as in `grayhound check rules.yaml | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the flush at exit would fail as well
     except KeyboardInterrupt:
@@ -47,10 +47,6 @@ def _parser() -> Parser:
         added = commands.add_parser(name, help=command.help, description=command.help)
         command.add_arguments(added)
     return parser
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _rules_argument(parser: Parser) -> None:
@@ -107,16 +103,16 @@ def _check(given: argparse.Namespace) -> int:
         loaded = load(content_of(given.rules))
     except RuleError as error:
         print(error)
-        print(f"{given.rules}: {_counted(len(error.faults), 'fault')}")
+        print(f"{given.rules}: {counted(len(error.faults), 'fault')}")
         return EXIT_FAILED
     for warning in loaded.warnings:
         print(f"{warning} (warning)")
     rules = loaded.rule_file
     parts = [
-        _counted(len(rules.services), "service"),
-        _counted(len(rules.routes), "route"),
-        f"{_counted(len(rules.tests), 'test')} passed",
-        _counted(len(loaded.warnings), "warning"),
+        counted(len(rules.services), "service"),
+        counted(len(rules.routes), "route"),
+        f"{counted(len(rules.tests), 'test')} passed",
+        counted(len(loaded.warnings), "warning"),
     ]
     print(f"{given.rules}: no faults ({', '.join(parts)})")
     return 0
@@ -149,53 +145,13 @@ def _explain(given: argparse.Namespace) -> int:
         *method, url = given.request
         if len(method) > 1:
             raise ValueError("one METHOD and one URL, or the URL alone")
-        headers = [_pair(text, ":", "-H") for text in given.header]
-        cookies = [_pair(part, "=", "--cookie") for text in given.cookie for part in text.split(";") if part.strip()]
+        headers = [pair(text, ":", "-H") for text in given.header]
+        cookies = [pair(part, "=", "--cookie") for text in given.cookie for part in text.split(";") if part.strip()]
         head = asked(url, method[0] if method else given.method or "GET", headers, cookies, given.client_ip)
     except ValueError as error:
         raise UsageError(str(error)) from None
     trace = explain(load(content_of(given.rules), given.cookie_key_file).rule_file, head, time.time)
     print(json.dumps(to_json(trace), indent=2, ensure_ascii=False) if given.json else render_text(trace).rstrip("\n"))
-    return 0
-
-
-def _pair(text: str, separator: str, option: str) -> tuple[str, str]:
-    name, found, value = text.partition(separator)
-    if not found or not name.strip():
-        raise ValueError(f"{option} '{text}' is not NAME{separator}VALUE")
-    return name.strip(), value.strip()
-
-
-# --- import --------------------------------------------------------------------------------------------------------
-
-
-def _import_arguments(parser: Parser) -> None:
-    parser.add_argument("manifests", metavar="FILE", help="Kubernetes manifests, YAML or JSON; - is standard input")
-    help = "where a Service is, if not at its name in the cluster; NAME may be NAMESPACE/NAME, and end in :PORT"
-    parser.add_argument("--service", metavar="NAME=URL", action="append", default=[], help=f"{help}; repeatable")
-
-
-def _import(given: argparse.Namespace) -> int:
-    from proxy.imports.registry import import_text
-    from proxy.rules.units import endpoint_url
-    from proxy.sources.base import Content
-
-    try:
-        pairs = [_pair(text, "=", "--service") for text in given.service]
-        urls = {name: endpoint_url(url) for name, url in pairs}
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-    stdin = given.manifests == "-"
-    content = Content("standard input", sys.stdin.buffer.read()) if stdin else content_of(given.manifests)
-    imported = import_text(content.text(), content.name, urls)
-    if imported is None:
-        raise StartError(f"{content.name} holds no Kubernetes objects, like Ingress")
-    print(imported.text, end="")
-    for note in imported.notes:
-        print(note, file=sys.stderr)
-    if imported.notes:
-        said = f"{_counted(len(imported.notes), 'thing')} could not be kept, or not as it was"
-        print(f"grayhound import: {said}", file=sys.stderr)
     return 0
 
 
@@ -220,7 +176,9 @@ COMMANDS: Final = {
     "demo": Command("See it work: two sample services and the proxy before them.", _no_arguments, _demo),
     "check": Command("Print every fault and warning of a rule file, and run its tests.", _rules_argument, _check),
     "explain": Command("Say which version a request would get, and why.", _explain_arguments, _explain),
-    "import": Command("Print a rule file made of Kubernetes manifests (Ingress).", _import_arguments, _import),
+    "import": Command(
+        "Print the rule file that Kubernetes manifests stand for.", manifests.add_arguments, manifests.run
+    ),
     "drain": Command("Wait until a version may be switched off.", drain.add_arguments, drain.run),
     "schema": Command("Print the JSON Schema of the rule file, for editors.", _no_arguments, _schema),
 }

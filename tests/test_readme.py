@@ -14,12 +14,15 @@ import pytest
 from proxy import demo, settings
 from proxy.admin.drain import State
 from proxy.cli import COMMANDS, main
+from proxy.rules.parse import parse
+from proxy.rules.split import shares
 from tests.serve import Proxy, run, services, serving
 
 ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"]
 README = (ROOT / "README.md").read_text()
 YAML = re.findall(r"^```yaml\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+INGRESS = next(text for text in YAML if text.startswith("apiVersion:"))
 SHELL = [line.strip().removeprefix("$ ") for line in re.findall(r"^ {4}.*$", README, re.MULTILINE)]
 """The lines of the indented blocks."""
 OPTIONS = set(re.findall(r"--([a-z-]+)", README[README.index("    grayhound serve RULES [") :].partition("\n\n")[0]))
@@ -29,6 +32,7 @@ OPTIONS = set(re.findall(r"--([a-z-]+)", README[README.index("    grayhound serv
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where a reader would type the commands: the rule file of the page is there as rules.yaml."""
     (tmp_path / "rules.yaml").write_text(YAML[0])
+    (tmp_path / "ingress.yaml").write_text(INGRESS)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -84,6 +88,20 @@ def test_check_and_explain_work_as_written(capsys: pytest.CaptureFixture[str]) -
         assert main(arguments) == 0
     explained = capsys.readouterr().out
     assert "testers" in explained and "v2" in explained
+
+
+@pytest.mark.usefixtures("folder")
+def test_its_ingress_is_imported_as_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing of it is lost, and a quarter of those who match go to the new version."""
+    assert commands("import")
+    for arguments in commands("import"):
+        assert main(arguments) == 0
+        out, err = capsys.readouterr()
+        assert err == "" and "service-match: new-shop" in out
+        parsed = parse(out, "rules.yaml").rule_file
+        (rule,) = parsed.routes[0].rules
+        assert rule.split is not None
+        assert shares(rule.split.weights) == {"old-shop": 0.75, "new-shop": 0.25}
 
 
 def test_the_synopsis_of_serve_names_every_option_and_no_other() -> None:

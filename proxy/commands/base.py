@@ -40,3 +40,16 @@ def content_of(path: str) -> Content:
         return FileSource(path).read()
     except SourceError as error:
         raise StartError(str(error)) from None
+
+
+def pair(text: str, separator: str, option: str) -> tuple[str, str]:
+    """The two halves of an option's value, without spaces around them. Raises ValueError."""
+    name, found, value = text.partition(separator)
+    if not found or not name.strip():
+        raise ValueError(f"{option} '{text}' is not NAME{separator}VALUE")
+    return name.strip(), value.strip()
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things, in words."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

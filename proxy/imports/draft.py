@@ -149,11 +149,15 @@ class Draft:
         return f"{backend.scheme}://{host}:{self._port(backend, found, owner, node)}"
 
     def _port(self, backend: Backend, found: Object | None, owner: Object, node: Node) -> str:
+        spec = get(found.body, "spec") if found is not None else None
+        for port in items_at(spec, "ports"):
+            number = text_at(port, "port")
+            if backend.port in (number, text_at(port, "name")) and number:
+                # The name of a headless Service leads to Pods, and nothing translates their ports.
+                target = text_at(port, "targetPort") if text_at(spec, "clusterIP") == "None" else ""
+                return target if target.isdigit() else number
         if backend.port.isdigit():
             return backend.port
-        for port in items_at(found.body if found is not None else None, "spec", "ports"):
-            if text_at(port, "name") == backend.port and get(port, "port") is not None:
-                return text_at(port, "port")
         service = f"Service {backend.namespace}/{backend.name}"
         guess = _GUESSED_PORTS.get(backend.port, "443" if backend.scheme == "https" else "80")
         missing = f"has no port '{backend.port}'" if found is not None else "is not in the file"

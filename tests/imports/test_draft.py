@@ -54,6 +54,15 @@ def test_a_port_by_its_name() -> None:
     assert url(world) == "http://web.default.svc.cluster.local:8080" and world.notes == []
 
 
+@pytest.mark.parametrize(("cluster_ip", "port"), [("None", 8080), ("10.0.0.1", 80)])
+def test_a_port_of_pods(cluster_ip: str, port: int) -> None:
+    """A headless Service leads to them, so their port counts; that of any other one is the Service's."""
+    ports = [{"name": "http", "port": 80, "targetPort": 8080}]
+    for made in (by_port_name("http"), ingress("web")):
+        world = World(made, kubernetes_service("web", clusterIP=cluster_ip, ports=ports))
+        assert url(world) == f"http://web.default.svc.cluster.local:{port}"
+
+
 @pytest.mark.parametrize(
     ("objects_", "said"),
     [
