@@ -13,6 +13,7 @@ from proxy.rules import sticky
 from proxy.rules.changes import leads_away, location
 from proxy.rules.conditions import build
 from proxy.rules.describe import shown, told_request, told_response, wanted, wanted_path
+from proxy.rules.mirrors import told_copies
 from proxy.rules.model import (
     AllOf,
     AnyOf,
@@ -101,7 +102,7 @@ class Trace:
 
     route: empty if no route takes the request (404). version: empty if it is drawn at random, or none. redirect: the
     URL that the client is sent to. request, response: what the rules change of them, in words; what a version changes
-    only if it is known. Otherwise the words of Decision.
+    only if it is known. copies: whether mirrors get one, in words. Otherwise the words of Decision.
     """
 
     method: str
@@ -118,6 +119,7 @@ class Trace:
     redirect: str = ""
     request: tuple[str, ...] = ()
     response: tuple[str, ...] = ()
+    copies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,7 @@ def _ended(asked: Trace, route: Route, decided: _Decided, rule_file: RuleFile, h
         redirect=decided.redirect,
         request=() if decided.status else told_request(route, decided.taken, version, head),
         response=told_response(route, decided.taken, version),
+        copies=() if decided.status else told_copies(route, decided.taken, decided.version, head),
     )
 
 

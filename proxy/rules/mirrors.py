@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 from proxy.http.message import RequestHead
 from proxy.rules.actions import Mirror
+from proxy.rules.describe import shown
 from proxy.rules.model import Route, Rule, RuleFile
 from proxy.rules.person import Sticky
 from proxy.rules.split import BUCKETS, bucketer
-from proxy.rules.sticky import key_readers
+from proxy.rules.sticky import key_readers, keys
 
 
 def mirrors_of(route: Route, rule: Rule | None) -> tuple[Mirror, ...]:
@@ -31,6 +32,19 @@ def mirrored(rule_file: RuleFile) -> list[tuple[str, str]]:
         for mirror in mirrors_of(route, rule)
     }
     return sorted(found)
+
+
+def told_copies(route: Route, rule: Rule | None, version: str, head: RequestHead) -> tuple[str, ...]:
+    """Of each mirror whether the request is copied to it, in words. version: that answers it, empty if it is drawn."""
+    told = []
+    for mirror in mirrors_of(route, rule):
+        if mirror.version == version:
+            continue
+        words = _told(mirror, person_of(route, rule), head)
+        drawn_from = rule.split.weights if not version and rule is not None and rule.split is not None else ()
+        may_answer = any(name == mirror.version and weight for name, weight in drawn_from)
+        told.append(f"to {mirror.version}: {words}" + (f"; not if {mirror.version} answers" if may_answer else ""))
+    return tuple(told)
 
 
 def person_of(route: Route, rule: Rule | None) -> Sticky | None:
@@ -68,3 +82,18 @@ def sampler(mirror: Mirror, sticky: Sticky | None, draw: Callable[[], float]) ->
         return draw() < share
 
     return by_person
+
+
+def _told(mirror: Mirror, sticky: Sticky | None, head: RequestHead) -> str:
+    if head.method.decode("latin-1") not in mirror.methods:
+        return f"no, method is {shown(head.method)}, wanted {' or '.join(mirror.methods)}"
+    if mirror.percent >= 1:
+        return "yes"
+    if mirror.by == "users" and sticky is not None:
+        for key, read in zip(keys(sticky), key_readers(sticky), strict=True):
+            values = read(head)
+            if values and values[0]:
+                bucket, end = bucketer(mirror_salt(sticky, mirror.version))(values[0]), last_bucket(mirror.percent)
+                name = f"{key.where} {key.name}".rstrip()
+                return f"{'yes' if bucket < end else 'no'}, {name} is in bucket {bucket:,}, wanted below {end:,}"
+    return f"drawn, {mirror.percent * 100:.4g} % are"

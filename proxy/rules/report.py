@@ -39,6 +39,8 @@ def render_text(trace: Trace) -> str:
     for what, changes in (("request", trace.request), ("response", trace.response)):
         if changes:
             lines += [f"what is changed of the {what}", *(f"  {change}" for change in changes), ""]
+    if trace.copies:
+        lines += ["what is copied", *(f"  {copy}" for copy in trace.copies), ""]
     return "\n".join([*lines, _decision(trace)])
 
 

@@ -7,10 +7,13 @@ from dataclasses import replace
 import pytest
 
 from proxy.errors import RuleError
+from proxy.http.message import RequestHead
 from proxy.rules.actions import Compare, Mirror
-from proxy.rules.mirrors import mirrored, mirrors_of, person_of, sampler
+from proxy.rules.explain import explain
+from proxy.rules.mirrors import mirrored, mirrors_of, person_of, sampler, told_copies
 from proxy.rules.parse import parse
 from proxy.rules.person import Sticky, StickyKey
+from proxy.rules.report import render_text, to_json
 from proxy.rules.split import bucketer, owners
 from tests.rules.build import request, route, rule, rule_file
 
@@ -119,3 +122,33 @@ def test_a_mirror_that_copies_nothing_is_told() -> None:
     assert not parse(HEAD + to_new.replace(", mirror: [{version: v2}]", ""), "rules.yaml").warnings
     ones_own = f"{HEAD}    otherwise: v2\n    mirror: [{{version: v2}}]\n"
     assert [told.path for told in parse(ones_own, "rules.yaml").warnings] == ["routes[0].mirror[0]"]
+
+
+WHO, PUT = "header x-user is in bucket", "method is PUT, wanted"
+MIRRORS = (Mirror("v3"), Mirror("v2", 0.1, "users", methods=("GET", "POST")))
+
+
+@pytest.mark.parametrize(
+    ("head", "taken", "answered_by", "told"),
+    [
+        (request("/"), 0, "v1", ("to v3: yes", "to v2: drawn, 10 % are")),
+        (request("/"), 0, "", ("to v3: yes", "to v2: drawn, 10 % are; not if v2 answers")),
+        (request("/"), 0, "v2", ("to v3: yes",)),
+        (request("/", "x-user: 3"), 0, "v1", ("to v3: yes", f"to v2: yes, {WHO} 386, wanted below 1,000")),
+        (request("/", "x-user: 1"), 1, "v1", ("to v3: yes", f"to v2: no, {WHO} 9,958, wanted below 1,000")),
+        (request("/", method="PUT"), None, "v1", (f"to v3: no, {PUT} GET or HEAD", f"to v2: no, {PUT} GET or POST")),
+    ],
+)
+def test_explain_says_what_is_copied(
+    head: RequestHead, taken: int | None, answered_by: str, told: tuple[str, ...]
+) -> None:
+    """And why not; by the same buckets that copies are sampled by."""
+    made = route("r", replace(rule("a", v1=1, v2=1), sticky=BY_USER), rule("b", version="v1"))
+    made = replace(made, mirror=MIRRORS)
+    assert told_copies(made, None if taken is None else made.rules[taken], answered_by, head) == told
+
+
+def test_explain_shows_it_before_the_decision() -> None:
+    trace = explain(rule_file(replace(route("r"), mirror=MIRRORS[:1])), request("/"))
+    assert render_text(trace).splitlines()[-4:-1] == ["what is copied", "  to v3: yes", ""]
+    assert to_json(trace)["copies"] == ("to v3: yes",)
