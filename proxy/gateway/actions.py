@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Final
 
 from proxy.errors import ProxyError
-from proxy.gateway.refusals import Answer
+from proxy.gateway.refusals import NO_ROUTE, Answer
 from proxy.http.edits import FieldEdits, RequestEdits, lines_of
 from proxy.http.message import RequestHead
 from proxy.rules.actions import HeaderChanges, Redirect, Respond
@@ -19,6 +19,11 @@ REMEMBERED_MAX: Final = 1024
 """Changes that are remembered while rules are compiled: each decision of a route has the same ones, mostly."""
 
 MakeAnswer = Callable[[RequestHead], ProxyError]
+
+
+def no_route(_: RequestHead) -> ProxyError:
+    """What a request gets that no route takes."""
+    return NO_ROUTE
 
 
 def answer_of(decision: Decision, route: Route) -> MakeAnswer:

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxy.clock import NEVER
-from proxy.gateway.actions import MakeAnswer, answer_of, request_edits, response_edits
+from proxy.gateway.actions import MakeAnswer, answer_of, no_route, request_edits, response_edits
 from proxy.gateway.mirror import Mirror
 from proxy.gateway.mirroring import Mirroring
-from proxy.gateway.refusals import NO_ROUTE
 from proxy.gateway.retry import Tries
 from proxy.gateway.shadow import Shadows
 from proxy.http.edits import FieldEdits, RequestEdits
@@ -78,7 +77,7 @@ class Lane:
         self.mirrors: tuple[Mirror, ...] | None = None
         self.fallback: Lane | None = None
         self.rescue: Lane | None = None
-        self.answer: MakeAnswer = lambda head: NO_ROUTE
+        self.answer: MakeAnswer = no_route
         self.request_edits: RequestEdits | None = None
         self.response_edits: FieldEdits | None = None
 

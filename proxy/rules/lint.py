@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from proxy.rules import cookies
+from proxy.rules.actions import Redirect
 from proxy.rules.mirrors import mirrored, mirrors_of
 from proxy.rules.model import AllOf, AnyOf, Condition, FieldTest, MethodTest, Route, Rule, RuleFile, TextTest
 from proxy.rules.nodes import Path
@@ -29,6 +30,7 @@ def lint(rule_file: RuleFile) -> Iterator[Finding]:
         yield from _shadowed_rules(route, ("routes", number, "rules"))
         yield from _small_shares(route, ("routes", number, "rules"))
         yield from _idle_mirrors(route, ("routes", number))
+        yield from _idle_redirects(route, ("routes", number))
     yield from cookies.odd(rule_file.routes)
     yield from _unreached(rule_file)
 
@@ -140,6 +142,18 @@ def _small_shares(route: Route, at: Path) -> Iterator[Finding]:
             for version, weight in rule.split.weights:
                 if 0 < weight / total < SHARE_MIN:
                     yield (*at, number, "split", version), "less than 1 person in 10,000: sticky, it may reach nobody"
+
+
+def _idle_redirects(route: Route, at: Path) -> Iterator[Finding]:
+    parts: list[tuple[Redirect | None, Path]] = [(route.redirect, at)]
+    parts += [(rule.redirect, (*at, "rules", number)) for number, rule in enumerate(route.rules)]
+    for redirect, where in parts:
+        if (
+            redirect is not None
+            and route.hosts == (redirect.host,)
+            and redirect == Redirect(host=redirect.host, status=redirect.status)
+        ):
+            yield (*where, "redirect"), f"never applies: every request of the route is at {redirect.host} already"
 
 
 def _unreached(rule_file: RuleFile) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.observe.series import series_of, shares_of
+from proxy.rules.actions import Redirect, Respond
 from proxy.rules.model import (
     EndpointSpec,
     FieldTest,
@@ -93,3 +94,19 @@ def test_a_rescue_is_foretold_where_the_service_has_it_and_the_rule_can_need_it(
     assert ("v1", "testers", "rescue") in decisions(rule_file(TESTERS, rescue=True))
     assert ("v1", "", "rescue") not in decisions(rule_file(TESTERS, rescue=True))
     assert ("v1", "testers", "rescue") not in decisions(rule_file(TESTERS))
+
+
+def test_own_answers_are_foretold_without_a_version() -> None:
+    """A redirect and an answer of a route or rule; they have no weight, and nothing stands in for them."""
+    away, gone = Rule("away", redirect=Redirect("https")), Rule("gone", FOO, respond=Respond(410))
+    file = rule_file(away, gone, Rule("half", FOO, split=SPLIT))
+    old = Route("old", "", Otherwise("next"), redirect=Redirect(host="a", status=301))
+    file = RuleFile(file.services, (*file.routes, old))
+    series = series_of(file)
+    assert ("decisions_total", ("all", "shop", "", "away", "match")) in series.counters
+    assert ("decisions_total", ("old", "", "", "", "default")) in series.counters
+    assert ("requests_total", ("all", "shop", "", "410", "GET")) in series.counters
+    assert ("requests_total", ("old", "", "", "301", "GET")) in series.counters
+    assert ("request_duration_seconds", ("old", "", "")) in series.histograms
+    assert {labels[1] for labels in series.weights} == {"half", ""}
+    assert not [found for found in decisions(file) if found[1] == "gone" and found[2] != "match"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from proxy.rules.actions import PathChange, Rewrite
 from proxy.rules.model import Otherwise, Retry, Service, Timeouts
 from proxy.rules.parse import parse
 
@@ -53,3 +54,30 @@ def test_a_routes_settings_are_laid_over_its_services() -> None:
     assert routes[1].retry == Retry(0, ("reset",), (502,), 0.5)
     assert routes[4].retry == Retry(2, (), (), 0.5)
     assert routes[2].timeouts is None and routes[2].retry is None
+
+
+def test_a_rules_rewrite_is_laid_over_its_routes() -> None:
+    """Key by key, `path` and `replace_prefix` being one."""
+    text = (
+        FILE
+        + """  - service: a
+    rewrite: {host: x, replace_prefix: /p}
+    rules:
+      - {version: new, match: {method: GET}, rewrite: {host: y}}
+      - {version: new, match: {method: PUT}, rewrite: {path: /q}}
+      - {version: new}
+"""
+    )
+    rules = parse(text, "rules.yaml").rule_file.routes[-1].rules
+    assert [rule.rewrite for rule in rules] == [
+        Rewrite("y", PathChange("prefix", "/p")),
+        Rewrite("x", PathChange("full", "/q")),
+        None,
+    ]
+
+
+def test_a_route_without_service_passes_on_what_it_does_not_answer() -> None:
+    """To the next best route, as nobody else could take it."""
+    text = FILE + "  - {redirect: {scheme: https}}\n  - {rules: [{match: {method: PUT}, respond: {status: 405}}]}\n"
+    redirect, rules = parse(text, "rules.yaml").rule_file.routes[-2:]
+    assert (redirect.service, redirect.otherwise) == (rules.service, rules.otherwise) == ("", Otherwise("next"))

@@ -8,6 +8,7 @@ from textwrap import dedent
 
 import pytest
 
+from proxy.rules.actions import HeaderChanges, PathChange, Redirect, Respond, Rewrite
 from proxy.rules.describe import LISTED_MAX, SHOWN_MAX, shown, wanted, wanted_path, wanted_value
 from proxy.rules.explain import explain, find
 from proxy.rules.model import (
@@ -24,6 +25,7 @@ from proxy.rules.model import (
     PathTest,
     PresentTest,
     RangeTest,
+    Rule,
     SchemeTest,
     TextTest,
     ValueTest,
@@ -249,3 +251,48 @@ def test_values_are_shown_on_one_line() -> None:
     assert shown(b"a" * SHOWN_MAX) == "a" * SHOWN_MAX
     assert shown(b"a" * (SHOWN_MAX + 1)) == "a" * SHOWN_MAX + "..."
     assert wanted_path(PathMatch("regex", "^/x")) == "/^/x/"
+
+
+def test_a_page_of_an_own_answer() -> None:
+    """What the route would answer stands before its rules, what a rule answers in its place; then what is changed."""
+    changes = HeaderChanges(set=(("a", "b"),), add=(("c", "d"),), remove=("e",))
+    acting = rule_file(
+        replace(
+            route("acting", Rule("gone", equal("header", "foo", "bar"), respond=Respond(410)), path="/a"),
+            redirect=Redirect("https", status=308),
+            rewrite=Rewrite("internal", PathChange("prefix", "/z")),
+            request_headers=changes,
+            response_headers=HeaderChanges(remove=("server",)),
+        ),
+        replace(route("away", path="/b"), service="", otherwise=NEXT, redirect=Redirect(host="shop.example.com")),
+    )
+    assert (
+        render_text(explain(acting, request("/a/b?c"))).splitlines()[2:]
+        == page(
+            """
+        route acting, service shop: its own answer
+          yes  every host
+          yes  path /a/b fits prefix /a
+          yes  every method
+          yes  redirect 308 to https://shop.example.com/a/b?c
+          -    rule gone: not reached
+
+        routes that do not fit
+          away  path /a/b does not fit prefix /b
+
+        what is changed of the response
+          remove server
+
+        redirect 308 to https://shop.example.com/a/b?c  (route acting, no rule, reason default)
+        """
+        ).splitlines()
+    )
+    gone = render_text(explain(acting, request("/a/b?c", "foo: bar", scheme=b"https")))
+    assert "  no   redirect to https://shop.example.com/a/b?c: the request is there already" in gone
+    assert "  yes  rule gone\n         yes  respond 410\n              yes  header foo is 'bar'" in gone
+    assert gone.endswith("status 410  (route acting, rule gone, reason match)")
+    sent = explain(acting, request("/a/b?c", scheme=b"https"))
+    assert sent.request == ("asks for /z/b?c", "Host: internal", "set a: b", "add c: d", "remove e")
+    assert (sent.version, sent.redirect, sent.response) == ("v1", "", ("remove server",))
+    nowhere = render_text(explain(acting, request("/b")))
+    assert "route away, no service: passed on: otherwise" in nowhere and nowhere.endswith("no route: 404")

@@ -86,3 +86,33 @@ def test_a_share_smaller_than_a_bucket() -> None:
     assert warnings(route % (9999, sticky)) == []
     assert [path for path, _ in warnings(route % (10_000, sticky))] == ["routes[0].rules[0].split.v2"]
     assert warnings(route % (10_000, "")) == []
+
+
+def test_a_redirect_takes_only_those_who_are_elsewhere() -> None:
+    """Rules and routes behind one are reached by the others; those behind an answer are not."""
+    routes = """  - service: shop
+    redirect: {scheme: https}
+    rules:
+      - {redirect: {path: /a}}
+      - {match: {method: GET}, respond: {status: 410}}
+      - {match: {method: GET}, version: v2}
+  - {redirect: {host: b}}
+  - {service: shop, path: /x, otherwise: v2}
+  - {service: shop, path: /x}
+  - {hosts: c, respond: {}}
+  - {hosts: c, service: shop}
+"""
+    assert [path for path, _ in warnings(routes)] == ["routes[0].rules[2]", "routes[1]", "routes[3]", "routes[5]"]
+
+
+def test_a_redirect_that_never_applies() -> None:
+    """It names the only host of its route, and nothing else."""
+    routes = """  - {hosts: a, service: shop, otherwise: v2, redirect: {host: a}}
+  - {hosts: b, service: shop, redirect: {host: b, scheme: https}, rules: [{redirect: {host: b}}]}
+  - {hosts: [c, d], service: shop, redirect: {host: c}}
+"""
+    text = "never applies: every request of the route is at {} already"
+    assert warnings(routes) == [
+        ("routes[0].redirect", text.format("a")),
+        ("routes[1].rules[0].redirect", text.format("b")),
+    ]

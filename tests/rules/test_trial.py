@@ -27,6 +27,7 @@ routes:
         split: {v1: 1, v2: 1}
         sticky: {by: {cookie: uid}, cookie: gray, mode: pin}
       - {name: drawn, match: {path: /drawn}, split: {v1: 1, v2: 1}}
+      - {name: away, match: {path: /away}, redirect: {scheme: https}}
     otherwise: {status: 410}
 tests:
   - request: %s
@@ -57,7 +58,9 @@ def run(request: str, expect: str) -> list[str]:
         ("{path: /pinned, cookies: {uid: 2}}", "{version: v1}"),
         ("{path: /pinned, cookies: {uid: 9}}", "{version: v2}"),
         ("{path: /else}", '{status: 410, rule: ""}'),
-        ("{host: b.example.com}", '{status: 404, route: ""}'),
+        ("{host: b.example.com}", '{status: 404, route: "", redirect: ""}'),
+        ("{path: '/away?a'}", "{redirect: 'https://localhost/away?a', status: 302, rule: away}"),
+        ("{path: /away, scheme: https}", '{status: 410, rule: "", redirect: ""}'),
     ],
 )
 def test_a_test_that_holds_says_nothing(request_: str, expect: str) -> None:
@@ -98,12 +101,18 @@ def test_a_test_that_holds_says_nothing(request_: str, expect: str) -> None:
             "the version is drawn at random by rule 'pinned' of route 'main': "
             "expect a `rule` or `reason`, or send what the rule is sticky by",
         ),
+        (
+            "{path: /away}",
+            "{redirect: 'https://localhost/'}",
+            "expected redirect 'https://localhost/', found 'https://localhost/away': "
+            "route 'main' and rule 'away' take it, and that answers 302 (match)",
+        ),
         ("{host: 'a b'}", "{status: 404}", "the request is refused before any rule: Host is not a host"),
     ],
 )
 def test_a_test_that_fails_says_what_was_found(request_: str, expect: str, fault: str) -> None:
     """With the line of the test, in one sentence."""
-    assert run(request_, expect) == [f"rules.yaml:20:5: tests[0]: {fault}"]
+    assert run(request_, expect) == [f"rules.yaml:21:5: tests[0]: {fault}"]
 
 
 def test_the_request_as_it_is_sent() -> None:
