@@ -6,7 +6,9 @@ request, in the words of the manual.
 
 from __future__ import annotations
 
+import hmac
 import re
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
@@ -21,6 +23,7 @@ from proxy.http.message import RequestHead
 from proxy.rules.actions import PathChange, Redirect, Respond
 from proxy.rules.compile import compile_table
 from proxy.rules.decision import Decision
+from proxy.rules.explain import explain
 from proxy.rules.model import (
     AllOf,
     AnyOf,
@@ -136,23 +139,62 @@ def ranks(order: int, route: Route, head: RequestHead) -> Iterator[tuple[object,
             yield (1, -len(name), path, not route.methods, order)
 
 
-Answer = tuple[str, str, str, set[str], int, bool, str]
-"""route, rule, reason, versions it may be, status, whether a cookie is set, the URL it is sent to"""
+Answer = tuple[str, str, str, set[str], int, str, str]
+"""route, rule, reason, versions it may be, status, the id in the cookie that is set (NEW, or empty if none is), the URL
+it is sent to"""
+NEW = "[0-9a-f]{24}"
 
 
-def chosen(rule: Rule, route: Route, service: Service, head: RequestHead) -> tuple[str, set[str], bool]:
+NOW, TTL = 1000, 100.0
+KEYS = (b"the key of this year", b"the key of last year")
+
+
+def sign(key: bytes, service: str, salt: str, text: str) -> str:
+    scope = hmac.new(key, f"grayhound pin\0{service}\0{salt}".encode(), "sha256").digest()
+    signature = hmac.new(scope, text.encode(), "sha256").digest()[:16]
+    return f"{text}.{urlsafe_b64encode(signature).decode().removesuffix('==')}"
+
+
+def pin_of(value: bytes, service: str, salt: str, ttl: float) -> tuple[str, bool] | None:
+    """The version, and whether it is time to write the pin anew; None: no pin that holds."""
+    text = value.decode("latin-1").rpartition(".")[0]
+    signers = [key for key in KEYS if sign(key, service, salt, text).encode() == value]
+    if not signers:
+        return None
+    _, when, version = text.split(".", 2)
+    age = NOW - int(when)
+    if ttl and age >= ttl:
+        return None
+    return version, signers[0] != KEYS[0] or bool(ttl and age >= ttl / 2)
+
+
+def chosen(rule: Rule, route: Route, service: Service, head: RequestHead) -> tuple[str, set[str], str]:
     if rule.split is None:
-        return "match", {rule.version}, False
+        return "match", {rule.version}, ""
     everyone = {version for version, weight in rule.split.weights if weight > 0}
     if rule.sticky is None:
-        return "weight", everyone, False
+        return "weight", everyone, ""
     cookie = rule.sticky.cookie
+    salt = rule.sticky.salt or f"{service.name}/{route.name}"
+    if cookie and rule.sticky.mode == "pin":
+        value = next(iter(values_of("cookie", cookie.name, head)), b"")
+        pin = pin_of(value, service.name, salt, cookie.ttl)
+        known = re.match(rb"[0-9a-f]{24}(?=\.|$)", value)
+        written = known[0].decode() if known else NEW
+        if pin and pin[0] in everyone:
+            return "sticky", {pin[0]}, written if pin[1] else ""
+        if pin and rule.sticky.on_zero == "keep" and pin[0] in dict(rule.split.weights):
+            return "sticky", {pin[0]}, ""
+        found = [values_of(key.where, key.name, head) for key in rule.sticky.by] + [[known[0]] if known else []]
+        first = next((values[0] for values in found if values and values[0]), None)
+        owned = owners(rule.split.weights, service.stable)
+        return "sticky", {owner_of(bucketer(salt)(first), owned)} if first else everyone, written
     for key in (*rule.sticky.by, *([StickyKey("cookie", cookie.name)] if cookie else [])):
         values = values_of(key.where, key.name, head)
         if values and values[0]:
-            bucket = bucketer(rule.sticky.salt or f"{service.name}/{route.name}")(values[0])
-            return "sticky", {owner_of(bucket, owners(rule.split.weights, service.stable))}, False
-    return ("sticky" if cookie else "weight"), everyone, cookie is not None
+            bucket = bucketer(salt)(values[0])
+            return "sticky", {owner_of(bucket, owners(rule.split.weights, service.stable))}, ""
+    return ("sticky" if cookie else "weight"), everyone, NEW if cookie else ""
 
 
 def asked_url(head: RequestHead) -> tuple[str, str, int, str]:
@@ -192,16 +234,16 @@ def interpret(rule_file: RuleFile, head: RequestHead) -> Answer | None:
         if route.methods and head.method.decode() not in route.methods:
             continue
         if answer := own_answer(route, head):
-            return route.name, "", "default", {""}, answer[0], False, answer[1]
+            return route.name, "", "default", {""}, answer[0], "", answer[1]
         for rule in route.rules:
             if rule.match is None or holds(rule.match, head):
                 if answer := own_answer(rule, head):
-                    return route.name, rule.name, "match", {""}, answer[0], False, answer[1]
+                    return route.name, rule.name, "match", {""}, answer[0], "", answer[1]
                 if rule.redirect is None:
                     reason, versions, cookie = chosen(rule, route, service, head)
                     return route.name, rule.name, reason, versions, 0, cookie, ""
         if route.otherwise.kind != "next":
-            return route.name, "", "default", {route.otherwise.version}, route.otherwise.status, False, ""
+            return route.name, "", "default", {route.otherwise.version}, route.otherwise.status, "", ""
     return None
 
 
@@ -265,12 +307,18 @@ conditions = st.recursive(
 keys = st.builds(StickyKey, st.sampled_from(["header", "cookie", "query"]), st.sampled_from(NAMES)) | st.just(
     StickyKey("client_ip")
 )
-stickies = st.builds(
+salts = st.sampled_from(["", "salt"])
+some_keys = st.lists(keys, max_size=2).map(tuple)
+hashed = st.builds(Sticky, some_keys, st.none() | st.just(StickyCookie("gray")), salts)
+pinned = st.builds(
     Sticky,
-    st.lists(keys, max_size=2).map(tuple),
-    st.none() | st.just(StickyCookie("gray")),
-    st.sampled_from(["", "salt"]),
+    some_keys | st.just(()),
+    st.sampled_from([StickyCookie("gray"), StickyCookie("gray", TTL)]),
+    salts,
+    st.just("pin"),
+    st.sampled_from(["move", "keep"]),
 )
+stickies = hashed | pinned
 splits = (
     st.lists(st.integers(0, 3), min_size=3, max_size=3)
     .filter(any)
@@ -331,13 +379,35 @@ def rule_files(draw: st.DrawFn) -> RuleFile:
 fields = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(VALUES)), max_size=3)
 
 
+PERSON = "0123456789abcdef01234567"
+
+
+def own_cookies(*salts: str) -> st.SearchStrategy[str]:
+    """What people may bring: ids, pins that hold under one of these salts, and pins that hold nowhere."""
+    pins = st.builds(
+        lambda key, service, salt, when, version: sign(key, service, salt, f"{PERSON}.{when}.{version}"),
+        st.sampled_from([*KEYS, *KEYS, b"a key of somebody else's"]),
+        st.sampled_from(["shop"] * 5 + ["cart"]),
+        st.sampled_from(salts),
+        st.sampled_from([NOW, NOW + 1, NOW - 49, NOW - 50, NOW - 99, NOW - 100]),
+        st.sampled_from([*VERSIONS, *VERSIONS, "v9"]),
+    )
+    tampered = st.builds(
+        lambda pin, at, put: pin[:at] + put + pin[at + 1 :], pins, st.integers(0, 70), st.sampled_from(["", "A", "."])
+    )
+    ids = st.sampled_from(["", "; gray=me", f"; gray={PERSON}", "; gray="])
+    return st.one_of(ids, pins.map("; gray={}".format), pins.map("; gray={}".format), tampered.map("; gray={}".format))
+
+
+own = own_cookies("salt", *(f"shop/route-{n}" for n in range(5)))
+
+
 @st.composite
 def requests(draw: st.DrawFn) -> bytes:
     query = "&".join(f"{name}={value.replace(' ', '+')}" for name, value in draw(fields) if value.isascii())
     cookies = "; ".join(f"{name}={value}" for name, value in draw(fields) if "," not in value)
     lines = [f"{name}: {value}" for name, value in draw(fields)]
-    if cookies:
-        lines.append(f"Cookie: {cookies}" + draw(st.sampled_from(["", "; gray=me"])))
+    lines.append(f"Cookie: {cookies}" + draw(own))
     target = draw(st.sampled_from([*PATHS, "/a/../a/b", "/%61", "//"])) + ("?" + query if query else "")
     host = draw(st.sampled_from(["a.test", "A.test:80", "b.a.test", "c.b.a.test", "test", "other"]))
     head = [f"{draw(st.sampled_from(METHODS))} {target} HTTP/1.1", f"Host: {host}", *lines, "", ""]
@@ -398,9 +468,25 @@ def test_rules_found_by_a_value_are_the_first_that_hold(
     engine_and_manual_agree(RuleFile({"shop": SHOP}, (route,)), asked, 0.5)
 
 
+visits = st.builds(
+    lambda user, own: f"GET / HTTP/1.1\r\nHost: x\r\n{user}Cookie: x=y{own}\r\n\r\n".encode(),
+    st.sampled_from(["", "a: 1\r\n", "a: x\r\n"]),
+    own_cookies("salt", "shop/route-0"),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(splits, pinned, st.lists(st.tuples(visits, clients), min_size=6, max_size=6))
+def test_pins_hold_as_the_manual_says(split: Split, sticky: Sticky, asked: list[tuple[bytes, str]]) -> None:
+    """One rule, and people with pins of every kind: of other keys, services and salts, too old, and tampered with."""
+    route = Route("route-0", "shop", Otherwise("version", "v1"), rules=(Rule("rule-0", split=split, sticky=sticky),))
+    engine_and_manual_agree(RuleFile({"shop": SHOP}, (route,)), asked, 0.5)
+
+
 def engine_and_manual_agree(rule_file: RuleFile, asked: list[tuple[bytes, str]], draw: float) -> None:
     ids = count()
-    table = compile_table(rule_file, lambda: draw, lambda: f"id-{next(ids)}")
+    rule_file = replace(rule_file, cookie_keys=KEYS)
+    table = compile_table(rule_file, lambda: draw, lambda: f"{next(ids):024x}", lambda: float(NOW))
     assert [decision.number for decision in table.decisions] == list(range(len(table.decisions)))
     for raw, client in asked:
         decision = table.match(read(raw, client, table.needs))
@@ -410,20 +496,36 @@ def engine_and_manual_agree(rule_file: RuleFile, asked: list[tuple[bytes, str]],
         if wanted is None:
             assert decision is None
         else:
-            check(decision, wanted, table.decisions)
-        agrees(table.explain(whole), wanted)
+            check(decision, wanted, table.decisions, rule_file)
+        agrees(explain(rule_file, whole, lambda: float(NOW)), wanted)
 
 
-def check(decision: Decision | None, wanted: Answer, decisions: list[Decision]) -> None:
+def check(decision: Decision | None, wanted: Answer, decisions: list[Decision], rule_file: RuleFile) -> None:
     assert decision is not None
     route, rule, reason, versions, status, cookie, where = wanted
     assert isinstance(decision.action, Redirect) == bool(where)
     assert (decision.route, decision.rule, decision.reason, decision.status) == (route, rule, reason, status)
     assert decision.version in versions
-    assert decision.set_cookie.startswith(b"gray=id-") if cookie else decision.set_cookie == b""
+    assert bool(decision.set_cookie) == bool(cookie)
+    if cookie:
+        told(decision, cookie, rule_file)
     ready = decisions[decision.number]
     assert (ready.route, ready.rule, ready.version, ready.reason) == (route, rule, decision.version, reason)
     assert decision.rule_order == (int(rule.removeprefix("rule-")) if rule else -1)
+
+
+def told(decision: Decision, known: str, rule_file: RuleFile) -> None:
+    """The cookie that is set is an id, or a pin to the version that was decided."""
+    value = decision.set_cookie.partition(b";")[0].removeprefix(b"gray=")
+    assert re.match(known.encode(), value)
+    route = next(route for route in rule_file.routes if route.name == decision.route)
+    sticky = route.rules[decision.rule_order].sticky
+    assert sticky is not None
+    if sticky.mode == "pin":
+        pin = pin_of(value, decision.service, sticky.salt or f"{decision.service}/{decision.route}", TTL)
+        assert pin == (decision.version, False)
+    else:
+        assert len(value) == 24
 
 
 def agrees(trace: object, wanted: Answer | None) -> None:
