@@ -43,7 +43,7 @@ def scopes(placed: Placed, ends: Mapping[str, Schemes]) -> Iterable[Scope]:
     for host in dict.fromkeys((*placed, *ends)):
         for path, steps in _ordered(placed.get(host, []), host in ends):
             end = ends.get(host, frozenset()) if path == ROOT else frozenset()
-            said = (path, end, *((id(step.match), step.schemes) for step in steps))
+            said = (bool(host), path, end, *((id(step.match), step.schemes) for step in steps))
             found.setdefault(said, Scope([], path, steps, end)).hosts.append(host)
     return found.values()
 
