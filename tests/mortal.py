@@ -55,7 +55,8 @@ class Mortal:
             self._process = None
 
     async def become(self, mood: str) -> None:
-        """ok, 500, 503, hang, reset, hasty (closes idle connections soon), sick (bad health only)."""
+        """ok, 500, 503, hang, reset, hasty (closes idle connections soon), sick (bad health only), garbage (what is no
+        HTTP), endless (a body without end)."""
         assert (await self.ask(f"/become/{mood}")).startswith(b"HTTP/1.1 200 ")
 
     async def count(self, method: str = "") -> int:
@@ -110,10 +111,21 @@ class _Life(asyncio.Protocol):
                 socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
             )
             self.transport.abort()
+        elif mood == "garbage":
+            self.transport.write(b"\x16\x03\x01 what?\r\n\r\n")
+        elif mood == "endless":
+            self.transport.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            self.go_on()
         elif mood != "hang":
             self.answer(200, self.name)
             if mood == "hasty":
                 self.timer = asyncio.get_running_loop().call_later(IDLE_S, self.transport.close)
+
+    def go_on(self) -> None:
+        """One more piece of the body, and the next as soon as this one has left."""
+        if not self.transport.is_closing():
+            self.transport.write(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
+            self.timer = asyncio.get_running_loop().call_later(0.001, self.go_on)
 
     def answer(self, status: int, text: str, last: bool = False) -> None:
         close = "Connection: close\r\n" if last else ""

@@ -13,7 +13,7 @@ from proxy.http.edits import RequestEdits
 from proxy.http.headers import Peer
 from proxy.http.message import RequestHead, ResponseHead
 from proxy.observe.mirrors import MirrorCounts
-from proxy.rules.model import Timeouts
+from proxy.rules.model import PassiveHealth, Timeouts
 from proxy.upstream.endpoint import Endpoint, EndpointRegistry
 from proxy.upstream.stream import UpstreamStream
 from proxy.upstream.version import Version
@@ -23,13 +23,17 @@ IN_FLIGHT_MAX: Final = 100
 not keep up with that gets no more, and a version that hangs holds no more connections and bodies than this."""
 ANSWER_S: Final = 30.0
 """How long a copy may take from its begin to the last byte of its answer, if the service's `response` sets no limit."""
-ANSWER_BYTES_SPARE: Final = 1024 * 1024
-"""An answer that is longer than the real one by more than this is cut off: it differs, and may have no end."""
+ANSWER_BYTES_SPARE: Final = 64 * 1024
+"""An answer that is longer than the real one by more than this is cut off: it differs, and may have no end. A read of
+the event loop may bring 256 KiB, so a copy costs hardly more than this to read, however little the real answer was."""
+REST: Final = PassiveHealth(consecutive_5xx=5, ejection=1.0)
+"""An endpoint that fails so many copies in a row (no whole answer; statuses are answers) gets none for a second, longer
+each further time, up to ten: connecting in vain, for each request, costs more than all the rest of a copy."""
 
 
 class Shadows:
     """All copies of one worker that are under way. They have endpoints of their own: no connection, health or balance
-    of real requests is touched by what becomes of them."""
+    of real requests is touched by what becomes of them, nor the other way round."""
 
     __slots__ = ("_clock", "open", "registry")
 
@@ -40,6 +44,14 @@ class Shadows:
 
     def due(self, seconds: float) -> float:
         return self._clock.now + (seconds or ANSWER_S)
+
+    def judge(self, endpoint: Endpoint, good: bool) -> None:
+        """What came of a copy says whether the endpoint rests from them."""
+        if good:
+            endpoint.health.succeed()
+        elif endpoint.health.fail(REST):
+            endpoint.health.eject(REST, self._clock.now)
+            endpoint.judge()
 
     def sweep(self, now: float) -> None:
         """End those that take too long."""
@@ -141,6 +153,8 @@ class Shadow:
         self._end(result)
 
     def _end(self, result: str) -> None:
+        if self._endpoint is not None and result != "dropped":
+            self._target.shadows.judge(self._endpoint, result == "answered")
         self._leave_endpoint()
         self._stream = None
         self._target.shadows.open.discard(self)

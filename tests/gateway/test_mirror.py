@@ -323,6 +323,26 @@ async def test_nobody_waits_for_a_free_connection() -> None:
         assert await copies_end(made, 2) == {"dropped": 1, "answered": 1}
 
 
+async def test_one_that_fails_again_and_again_rests_for_a_while() -> None:
+    """After five copies in a row without a whole answer, for a second, longer the next time. Statuses are answers."""
+    bad, broken = said("Content-Length: 0", status="500 no"), Answer(b"", close=True)
+    v2 = Upstream(*[bad] * 6, *[broken] * 5, OK, *[broken] * 5)
+    async with stage(OK, v2, rule_file=mirroring(Mirror("v2", methods=("POST",)))) as made:
+
+        async def copies(count: int) -> dict[str, int]:
+            before = sum(results(made).values())
+            for number in range(before, before + count):
+                await made.ask(wire("POST / HTTP/1.1", "Host: a", "Content-Length: 0", "Connection: close"))
+                await copies_end(made, number + 1)
+            return dict(results(made))
+
+        now = made.gateway._state.clock.now
+        assert await copies(6) == {"answered": 6}
+        assert await copies(7) == {"answered": 6, "failed": 5, "dropped": 2}
+        made.gateway._shadows.sweep(now + 60)
+        assert await copies(7) == {"answered": 7, "failed": 10, "dropped": 3}
+
+
 ENDLESS = [said("Transfer-Encoding: chunked"), *[b"40000\r\n" + b"x" * 0x40000 + b"\r\n"] * 8]
 
 
