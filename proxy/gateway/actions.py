@@ -52,10 +52,11 @@ def request_edits(route: Route, rule: Rule | None, version: Version) -> tuple[Re
     """
     cut, lines = _added_up(route.request_headers, rule.request_headers if rule else None, version.request_headers)
     rewrite = (rule and rule.rewrite) or route.rewrite
+    fields = FieldEdits(cut, alike=True)
     if rewrite is None:
-        return (RequestEdits(FieldEdits(cut)) if cut else None), lines
+        return (RequestEdits(fields) if cut else None), lines
     target = own_target if rewrite.path is None else _new_target(rewrite.path, route.path)
-    return RequestEdits(FieldEdits(cut), target, rewrite.host.encode()), lines
+    return RequestEdits(fields, target, rewrite.host.encode()), lines
 
 
 def response_edits(route: Route, rule: Rule | None, version: Version | None) -> FieldEdits | None:

@@ -11,6 +11,7 @@ from proxy.http.message import RequestHead, ResponseHead
 
 FINDERS_REMEMBERED_MAX: Final = 1024
 """Regexes of cut fields, by their names; the routes of a file mostly cut the same few."""
+_DASH: Final = re.compile(rb"\\-|_")  # as re.escape writes them
 _HOST_LINE: Final = re.compile(rb"\r\n(?i:host):[^\r]*")
 
 
@@ -20,12 +21,16 @@ def lines_of(fields: Iterable[tuple[str, str]]) -> bytes:
 
 
 class FieldEdits:
-    """Fields to cut, in lower case, and lines to append then. None of them speaks of the connection or of the body."""
+    """Fields to cut, in lower case, and lines to append then. None of them speaks of the connection or of the body.
+
+    alike: `-` and `_` in names are one, as they are for services that read fields as variables (CGI, WSGI, PHP): a
+    client could bring what is cut or set in the other spelling.
+    """
 
     __slots__ = ("_cut", "_lines")
 
-    def __init__(self, cut: frozenset[str], lines: bytes = b"") -> None:
-        self._cut = _finder(cut) if cut else None
+    def __init__(self, cut: frozenset[str], lines: bytes = b"", *, alike: bool = False) -> None:
+        self._cut = _finder(cut, alike) if cut else None
         self._lines = lines
 
     def raw(self, raw: bytes) -> bytes:
@@ -77,9 +82,10 @@ class RequestEdits:
 
 
 @lru_cache(maxsize=FINDERS_REMEMBERED_MAX)
-def _finder(names: frozenset[str]) -> re.Pattern[bytes]:
+def _finder(names: frozenset[str], alike: bool) -> re.Pattern[bytes]:
     """Finds the lines of these fields, each with the line end before it."""
-    return re.compile(rb"\r\n(?i:%b):[^\r]*" % b"|".join(re.escape(name.encode()) for name in sorted(names)))
+    words = b"|".join(re.escape(name.encode()) for name in sorted(names))
+    return re.compile(rb"\r\n(?i:%b):[^\r]*" % (_DASH.sub(b"[-_]", words) if alike else words))
 
 
 def _with_host(raw: bytes, host: bytes) -> bytes:

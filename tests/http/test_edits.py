@@ -42,6 +42,14 @@ def test_fields_are_cut_whatever_their_case_and_lines_appended(cut: tuple[str, .
     assert (changed.status, changed.length, changed.raw) == (200, 0, edits.raw(head))
 
 
+@pytest.mark.parametrize("cut", ["x-user-role", "x_user_role"])
+def test_a_client_cannot_bring_a_field_in_its_other_spelling(cut: str) -> None:
+    """Services that read fields as variables take `_` for `-`."""
+    fields = ("X-User-Role: a", "X_User_Role: b", "x-user_role: c", "XUser-Role: d", "X-User-Roles: e")
+    sent = heard(RequestEdits(FieldEdits(frozenset({cut}), alike=True)), "GET / HTTP/1.1", "Host: shop", *fields)
+    assert sent == ["GET / HTTP/1.1", "Host: shop", *fields[3:], "X-Forwarded-Host: shop"]
+
+
 def test_lines_are_written_as_utf8() -> None:
     """(name, value), in order, as written."""
     assert lines_of([("X-A", "é"), ("b", "")]) == "X-A: é\r\nb: \r\n".encode()
