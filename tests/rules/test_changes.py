@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from proxy.http.message import RequestHead
@@ -107,6 +109,33 @@ def test_where_a_redirect_leads(redirect: Redirect, asked: tuple[str, str, str],
     head = request(target, host=host, scheme=scheme.encode())
     assert location(redirect, FOO)(head).decode() == expected
     assert leads_away(redirect, FOO)(head)
+
+
+@pytest.mark.parametrize(
+    ("listener", "scheme", "port", "expected"),
+    [
+        ("http://gw", None, 0, "http://example.org"),
+        ("http://gw", None, 80, "http://example.org"),
+        ("http://gw", None, 8080, "http://example.org:8080"),
+        ("http://gw", "https", 0, "https://example.org"),
+        ("http://gw", "https", 443, "https://example.org"),
+        ("http://gw", "https", 8443, "https://example.org:8443"),
+        ("http://gw:8080", None, 0, "http://example.org:8080"),
+        ("http://gw:8080", None, 80, "http://example.org"),
+        ("http://gw:8080", "https", 0, "https://example.org"),
+        ("https://gw", None, 0, "https://example.org"),
+        ("https://gw", None, 443, "https://example.org"),
+        ("https://gw", None, 8443, "https://example.org:8443"),
+        ("https://gw", "http", 0, "http://example.org"),
+        ("https://gw", "http", 80, "http://example.org"),
+        ("https://gw", "http", 8080, "http://example.org:8080"),
+    ],
+)
+def test_ports_and_schemes_as_the_gateway_api_has_them(listener: str, scheme: Any, port: int, expected: str) -> None:
+    """The cases of its conformance test HTTPRouteRedirectPortAndScheme."""
+    came, _, host = listener.partition("://")
+    head = request("/", host=host, scheme=came.encode())
+    assert location(Redirect(scheme, "example.org", port), ROOT)(head).decode() == expected + "/"
 
 
 @pytest.mark.parametrize(
