@@ -14,6 +14,10 @@ from proxy.rules.shapes import ByKind, Key, ListOf, MapOf, Reader, Record, Then,
 
 BODY_BYTES_MAX: Final = 64 * 1024
 """Of an answer that stands in the rule file; each worker holds all of them. What is longer is a service's matter."""
+HEADER_CHANGES_MAX: Final = 64
+"""Fields that one `request_headers` or `response_headers` changes; the Gateway API has at most 16 of each kind."""
+VALUE_BYTES_MAX: Final = 4096
+"""Of a field that a rule writes: two of them fit into the 8 KiB that servers take for a whole head at least."""
 BODILESS: Final = (204, 304)
 """Statuses without a body (RFC 9110 sections 15.3.5 and 15.4.5)."""
 
@@ -44,7 +48,13 @@ def request_name(text: str) -> str:
     return response_name(text)
 
 
-VALUE: Final = Unit("a text ('' for an empty one)", units.field_value, SCALAR_FORM)
+def _value(text: str) -> str:
+    if len(text.encode()) > VALUE_BYTES_MAX:
+        raise ValueError(f"the value of a field has at most {VALUE_BYTES_MAX:,} bytes")
+    return units.field_value(text)
+
+
+VALUE: Final = Unit("a text ('' for an empty one)", _value, SCALAR_FORM)
 
 
 def _pairs(values: dict[str, str]) -> tuple[tuple[str, str], ...]:
@@ -62,6 +72,8 @@ def _header_changes(**found: Any) -> HeaderChanges:
         if name.lower() in seen:
             raise ValueError(f"'{name}' stands here twice: a field is set, added to or removed")
         seen.add(name.lower())
+    if len(seen) > HEADER_CHANGES_MAX:
+        raise ValueError(f"at most {HEADER_CHANGES_MAX} fields, and here are {len(seen)}")
     if not seen:
         raise ValueError("nothing to change: give `set`, `add` or `remove`")
     return changes
