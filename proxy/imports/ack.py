@@ -22,7 +22,7 @@ from urllib.parse import unquote_plus
 
 from proxy.imports import pcre
 from proxy.imports.draft import Draft, Part, ServiceDraft
-from proxy.imports.locations import Location, Named, annotation
+from proxy.imports.locations import Location, Named, annotation, sent_value
 from proxy.imports.manifests import Object
 from proxy.rules import units
 from proxy.rules.ack import FORM, read_ack
@@ -143,7 +143,9 @@ def _condition(text: str) -> Any:
             return {where: {name: test}} if "not" in test else {"any": [{where: {name: test}}, absent]}
         if "not" in test:
             return {"all": [{where: {name: test}}, {where: {name: {"present": True}}}]}
-    elif where == "query" and unquote_plus(value) != value:
+    elif where != "query":
+        sent_value(where, value)
+    elif unquote_plus(value) != value:
         return {where: {name: unquote_plus(value)}}
     read_ack(text)  # which says what is wrong with it
     return text

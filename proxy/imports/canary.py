@@ -8,14 +8,14 @@ alone; here all of them count, and the weight of each is its share of everybody.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import lcm
 from typing import Any, Final
 
 from proxy.imports import pcre
 from proxy.imports.draft import Draft, Part, ServiceDraft
-from proxy.imports.locations import Location, Named, annotation, is_canary
+from proxy.imports.locations import Location, Named, annotation, is_canary, sent_value
 from proxy.imports.manifests import Object
 from proxy.rules import units
 
@@ -61,11 +61,12 @@ def _by_header(canary: Canary, main: str, draft: Draft) -> Iterator[Part]:
     ingress = canary.named.ingress
     header = _text(ingress, "by-header")
     value, pattern = _text(ingress, "by-header-value"), _text(ingress, "by-header-pattern")
-    if not header or not _is_name(canary, "by-header", draft):
+    if not header or not _fits(canary, "by-header", units.token, draft):
         return
     if value:
         said = [f"{ingress.label}: canary-by-header: {header}, canary-by-header-value: {value}"]
-        yield _rule(f"{ingress.name} header", {"header": {header: value}}, canary.version, said)
+        if _fits(canary, "by-header-value", lambda text: sent_value("header", text), draft):
+            yield _rule(f"{ingress.name} header", {"header": {header: value}}, canary.version, said)
     elif pattern:
         yield from _by_pattern(canary, main, header, pattern, draft)
     else:
@@ -100,7 +101,7 @@ def _by_pattern(canary: Canary, main: str, header: str, pattern: str, draft: Dra
 
 def _by_cookie(canary: Canary, main: str, draft: Draft) -> Iterator[Part]:
     cookie = _text(canary.named.ingress, "by-cookie")
-    if cookie and _is_name(canary, "by-cookie", draft):
+    if cookie and _fits(canary, "by-cookie", units.token, draft):
         yield from _always_never(canary, main, "cookie", cookie)
 
 
@@ -159,11 +160,11 @@ def _number(ingress: Object, key: str, draft: Draft) -> int | None:
     return int(value.text)
 
 
-def _is_name(canary: Canary, key: str, draft: Draft) -> bool:
-    """Whether a header or cookie can have this name; noted if not."""
+def _fits(canary: Canary, key: str, check: Callable[[str], object], draft: Draft) -> bool:
+    """Whether an annotation passes a check, which raises ValueError; noted if not."""
     value = annotation(canary.named.ingress, f"canary-{key}")
     try:
-        units.token(value.text.strip() if value is not None else "")
+        check(value.text.strip() if value is not None else "")
     except ValueError as error:
         if value is not None:
             draft.note(canary.named.ingress, value, f"canary-{key} is left out: {error}")

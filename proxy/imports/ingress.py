@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from proxy.imports import nginx_paths
 from proxy.imports.ack import Release, note_idle
 from proxy.imports.canary import canary_rules, note_disabled
 from proxy.imports.draft import Draft, Part, ServiceDraft
 from proxy.imports.locations import Location, Named, annotation, locations
-from proxy.imports.manifests import Object
+from proxy.imports.manifests import Object, text_at
 from proxy.imports.nginx import Settings, settings
 from proxy.imports.nginx_paths import Place
+
+TIMEOUTS: Final = {"connect": "5s", "response": "60s"}
+"""The defaults of nginx's controllers, which give services more time than those of a rule file."""
 
 Hosts = dict[str, list[str]]
 """Other names of a host, by the host."""
@@ -28,12 +31,33 @@ def draft_ingresses(ingresses: list[Object], draft: Draft) -> None:
     for ingress in ingresses:
         note_idle(ingress, groups[ingress.label], draft)
         note_disabled(ingress, draft)
+    _note_classes(ingresses, draft)
+    _note_wildcards(found, draft)
     hosts = _aliases(found, said)
     for location in _with_roots(found, said):
         _draft_app_root(location, said[location.ingress.label], hosts, draft)
     for place in nginx_paths.places(found, draft):
         _draft_route(place, said[place.location.ingress.label], hosts, draft)
     _draft_www(found, said, hosts, draft)
+
+
+def _note_classes(ingresses: list[Object], draft: Draft) -> None:
+    """A cluster may have several controllers, each with Ingress objects of its own."""
+    classes: dict[str, Object] = {}
+    for ingress in ingresses:
+        old = ingress.annotations().get("kubernetes.io/ingress.class")
+        name = text_at(ingress.body, "spec", "ingressClassName") or (old.text if old is not None else "")
+        classes.setdefault(name, ingress)
+    for name, ingress in classes.items() if len(classes) > 1 else ():
+        what = f"of class '{name}'" if name else "of no class"
+        draft.note(ingress, ingress.body, f"{what}, others are not: all are taken, whoever they were meant for")
+
+
+def _note_wildcards(found: list[Location], draft: Draft) -> None:
+    for location in {location.scope.host: location for location in reversed(found)}.values():
+        if location.scope.host.startswith("*."):
+            text = f"{location.scope.host} stands for one or more labels here, in an Ingress for one"
+            draft.note(location.ingress, location.backends[0].node, text)
 
 
 def _draft_route(place: Place, said: Settings, hosts: Hosts, draft: Draft) -> None:
@@ -43,6 +67,7 @@ def _draft_route(place: Place, said: Settings, hosts: Hosts, draft: Draft) -> No
     stable = release.old if release is not None else location.backends[0]
     service = draft.service(stable.backend, _service_comment(location), _own(said))
     _add_versions(service, [stable, *location.backends, *location.canaries], said, draft)
+    service.part.keys.setdefault("timeouts", dict(TIMEOUTS))
     rules = [*said.first]
     if release is not None:
         rules += release.rules(service)

@@ -11,7 +11,7 @@ from proxy.rules import units
 from proxy.rules.nodes import Node, Scalar
 
 PREFIX = "nginx.ingress.kubernetes.io/"
-_HTTPS = frozenset(("HTTPS", "GRPCS", "AUTO_HTTP"))
+_HTTPS = frozenset(("HTTPS", "GRPCS"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,14 @@ class Location:
 def annotation(ingress: Object, name: str) -> Scalar | None:
     """The value of an annotation of the controller."""
     return ingress.annotations().get(PREFIX + name)
+
+
+def sent_value(where: str, text: str) -> str:
+    """A text that a header or cookie can have for a value. Raises ValueError: a rule would ask for it in vain."""
+    units.field_value(text)
+    if text != text.strip(" \t") or (where == "cookie" and ";" in text):
+        raise ValueError(f"no {where} is sent with the value {text!r}")
+    return text
 
 
 def is_canary(ingress: Object) -> bool:
@@ -108,20 +116,27 @@ def _named(ingress: Object, draft: Draft) -> Iterator[tuple[Scope, Named]]:
             backend = _backend(ingress, found)
             if found is None or backend is None:
                 draft.note(ingress, path, f"{scope.label} leads to no Service: requests for it get 404")
-            elif wrong := _unfit(scope):
+            elif wrong := _unfit(scope, backend):
                 draft.note(ingress, path, f"left out: {wrong}")
             else:
                 yield scope, Named(backend, ingress, found)
     for key in ("defaultBackend", "backend"):
-        found = get(ingress.body, "spec", key)
+        found, scope = get(ingress.body, "spec", key), Scope("", "/", "Prefix")
         backend = _backend(ingress, found)
         if found is not None and backend is not None:
-            yield Scope("", "/", "Prefix"), Named(backend, ingress, found)
+            if wrong := _unfit(scope, backend):
+                draft.note(ingress, found, f"left out: {wrong}")
+            else:
+                yield scope, Named(backend, ingress, found)
 
 
-def _unfit(scope: Scope) -> str:
-    """Why no route can have this scope; empty if one can. Regexes in paths are judged by who knows that they are."""
+def _unfit(scope: Scope, backend: Backend) -> str:
+    """Why no route can be made of these; empty if one can. Regexes in paths are judged by who knows that they are."""
     try:
+        units.endpoint_url(
+            f"http://{backend.name}.{backend.namespace}:{backend.port if backend.port.isdigit() else 80}"
+        )
+        units.name(backend.name)
         if scope.host:
             units.host_scope(scope.host)
         if scope.kind != "ImplementationSpecific":

@@ -21,10 +21,10 @@ from proxy.rules import units
 RETRIES_MAX: Final = 10
 """Further tries that a rule file may ask for; nginx takes 0 tries for as many as there are endpoints."""
 
-_ELSEWHERE: Final = frozenset((
+ELSEWHERE: Final = frozenset((
     "canary", "canary-by-header", "canary-by-header-value", "canary-by-header-pattern", "canary-by-cookie",
     "canary-weight", "canary-weight-total", "service-match", "service-weight", "rewrite-target", "use-regex",
-    "backend-protocol", "affinity-canary-behavior", "session-cookie-name", "session-cookie-max-age",
+    "affinity-canary-behavior", "session-cookie-name", "session-cookie-max-age",
     "session-cookie-expires", "session-cookie-path", "session-cookie-domain", "session-cookie-samesite",
     "session-cookie-secure", "permanent-redirect-code", "temporal-redirect-code", "ssl-redirect", "force-ssl-redirect",
 ))  # fmt: skip
@@ -38,6 +38,9 @@ _MEANINGLESS: Final = frozenset((
     "proxy-ssl-ciphers", "proxy-ssl-server-name", "proxy-ssl-verify-depth", "modsecurity-transaction-id",
 ))  # fmt: skip
 """How nginx works inside, or what is always so here: a Service's name leads to its addresses, bodies are streamed."""
+_of_others = re.compile(
+    r"(?!nginx\.)[a-z.]*ingress\.kubernetes\.io/.*|(?:nginx\.(?:org|com)|higress\.io|konghq\.com)/.*"
+).fullmatch
 _OPEN: Final = "; whoever it kept out is let in"
 _LOST: Final = {
     **dict.fromkeys(("auth-type", "auth-secret", "auth-url", "auth-tls-secret", "auth-tls-verify-client"), _OPEN),
@@ -93,14 +96,17 @@ def settings(ingress: Object, draft: Draft) -> Settings:
         return found
     _ssl_redirect(ingress, said, found, draft)
     for name, value in said.values.items():
-        reader = _READERS.get(name)
+        reader = READERS.get(name)
         if reader is not None:
             try:
                 reader(value.text.strip(), found, said)
             except ValueError as error:
                 draft.note(ingress, value, f"{name}: {error}{_LOST.get(name, '')}")
-        elif name not in _ELSEWHERE | _MEANINGLESS:
+        elif name not in ELSEWHERE | _MEANINGLESS:
             draft.note(ingress, value, f"{name} is not kept{_LOST.get(name, '')}")
+    for name, value in ingress.annotations().items():
+        if _of_others(name):
+            draft.note(ingress, value, f"{name}: annotations of this controller are not read")
     for tls in items_at(ingress.body, "spec", "tls"):
         secret = text_at(tls, "secretName") or "the controller's own"
         draft.note(ingress, tls, f"certificate {secret}: give its files to `serve`, with --tls-listen and --tls-cert")
@@ -188,7 +194,10 @@ def _aliases(text: str, found: Settings, said: _Said) -> None:
 
 
 def _networks(text: str) -> list[str]:
-    return [str(ipaddress.ip_network(part.strip(), strict=False)) for part in text.split(",") if part.strip()]
+    networks = [str(ipaddress.ip_network(part.strip(), strict=False)) for part in text.split(",") if part.strip()]
+    if not networks:
+        raise ValueError("expected networks like 10.0.0.0/8")
+    return networks
 
 
 def _allowed(text: str, found: Settings, said: _Said) -> None:
@@ -206,7 +215,7 @@ def _denied(text: str, found: Settings, said: _Said) -> None:
 def _vhost(text: str, found: Settings, said: _Said) -> None:
     if "$" in text:
         raise ValueError(f"'{text}' is made of nginx's variables")
-    found.route.setdefault("rewrite", {})["host"] = text
+    found.route.setdefault("rewrite", {})["host"] = units.authority(text)
 
 
 def _affinity(text: str, found: Settings, said: _Said) -> None:
@@ -226,6 +235,12 @@ def _affinity(text: str, found: Settings, said: _Said) -> None:
     raise ValueError("people stay on a version here, not on a Pod: to the proxy a Service is one endpoint")
 
 
+def _protocol(text: str, found: Settings, said: _Said) -> None:
+    """HTTPS is in the URLs already."""
+    if text.upper() not in ("HTTP", "HTTPS"):
+        raise ValueError(f"services are asked in HTTP/1.1, not in {text}")
+
+
 def _ssl_verify(text: str, found: Settings, said: _Said) -> None:
     found.service.setdefault("tls", {})["verify"] = text == "on"
 
@@ -234,7 +249,7 @@ def _ssl_name(text: str, found: Settings, said: _Said) -> None:
     found.service.setdefault("tls", {})["server_name"] = units.host(text)
 
 
-_READERS: Final[dict[str, Callable[[str, Settings, _Said], None]]] = {
+READERS: Final[dict[str, Callable[[str, Settings, _Said], None]]] = {
     "proxy-connect-timeout": _connect_timeout,
     "proxy-read-timeout": _read_timeout,
     "proxy-send-timeout": _idle_timeout,
@@ -250,6 +265,7 @@ _READERS: Final[dict[str, Callable[[str, Settings, _Said], None]]] = {
     "denylist-source-range": _denied,
     "upstream-vhost": _vhost,
     "affinity": _affinity,
+    "backend-protocol": _protocol,
     "proxy-ssl-verify": _ssl_verify,
     "proxy-ssl-name": _ssl_name,
 }

@@ -161,6 +161,7 @@ def test_virtual_host() -> None:
         ("upstream-vhost", "$host", "upstream-vhost: '$host' is made of nginx's variables"),
         ("whitelist-source-range", "office", "IPv4 or IPv6 network; whoever it kept out is let in"),
         ("server-alias", "~^a.*$", "server-alias: a wildcard stands for whole labels"),
+        ("backend-protocol", "GRPC", "backend-protocol: services are asked in HTTP/1.1, not in GRPC"),
         ("proxy-next-upstream", "error http_404", "nothing is tried again for http_404; the rest is kept"),
     ],
 )
@@ -183,3 +184,11 @@ def test_annotations_of_others_are_passed_over() -> None:
         "kubernetes.io/ingress.class": "nginx",
     }
     assert World(made).notes == []
+
+
+@pytest.mark.parametrize("name", ["alb.ingress.kubernetes.io/canary", "nginx.org/rewrites", "ingress.kubernetes.io/x"])
+def test_annotations_of_other_controllers_are_noted(name: str) -> None:
+    """They may say something of routes, and are not read."""
+    made = ingress("web")
+    made["metadata"]["annotations"] = {name: "x"}
+    assert World(made).notes == [f"{name}: annotations of this controller are not read"]
