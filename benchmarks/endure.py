@@ -5,6 +5,7 @@
     endpoint      one endpoint of two killed, and started again
     fallback      the only endpoint of the version that is asked for killed, and started again; the stable one steps in
     kill          kill -9 of a worker, three times
+    replace-tls   the same, with a TLS handshake for each request
     certificate   another certificate ten times, with a TLS handshake for each request
 
 Each on its own, with wrk asking as fast as it is answered (apt-get install wrk). No request may fail, but for those
@@ -20,7 +21,6 @@ import re
 import shutil
 import signal
 import ssl
-import subprocess
 import sys
 import tempfile
 import time
@@ -34,6 +34,7 @@ from typing import Any
 
 from benchmarks import load
 from benchmarks.load import Load, Message
+from benchmarks.memory import certify
 from benchmarks.processes import BenchmarkError, accepts, free_port, running, wait_until
 
 CONNECTIONS = 32
@@ -92,26 +93,6 @@ class Site:
         ports = (endpoint.port for endpoint in self.endpoints)
         fresh.write_text(RULES.format(*ports, old=100 - new, new=new))
         fresh.rename(self.folder / "rules.yaml")
-
-    def certify(self, name: str) -> None:
-        """A new certificate for localhost, in place of the last one; the name tells them apart."""
-        made = [self.folder / f"new.{end}" for end in ("key", "pem")]
-        command = [
-            "openssl",
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-days",
-            "9",
-        ]
-        command += ["-subj", f"/CN={name}", "-keyout", str(made[0]), "-out", str(made[1])]
-        subprocess.run(command, check=True, capture_output=True)
-        for file in made:
-            file.rename(self.folder / f"shop{file.suffix}")
 
     def workers(self) -> list[int]:
         return list(map(int, Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()))
@@ -202,7 +183,7 @@ def certificate(site: Site) -> str:
     shown = []
     for number in range(10):
         before = ssl.get_server_certificate(("127.0.0.1", site.tls_port))
-        site.certify(f"number {number}")
+        certify(site.folder, f"number {number}")
         shown.append(
             until(lambda b=before: ssl.get_server_certificate(("127.0.0.1", site.tls_port)) != b, "the new certificate")
         )  # type: ignore[misc]
@@ -226,6 +207,7 @@ TRIALS = {
     "endpoint": Trial(endpoint, 10),
     "fallback": Trial(fallback, 10, Message(fields={"X-Want": "v2"})),
     "kill": Trial(kill, 20, failures_max=3 * CONNECTIONS),
+    "replace-tls": Trial(replace, 25, Message(fields={"Connection": "close"}), "https"),
     "certificate": Trial(certificate, 45, Message(fields={"Connection": "close"}), "https"),
 }
 
@@ -240,7 +222,7 @@ def standing() -> Iterator[Site]:
             one.rise()
             stack.callback(one.die)
         site.save(20)
-        site.certify("first")
+        certify(folder, "first")
         command = [sys.executable, "-m", "proxy", "serve", str(folder / "rules.yaml"), "--workers", str(WORKERS)]
         command += ["--listen", f"127.0.0.1:{site.port}", "--tls-listen", f"127.0.0.1:{site.tls_port}"]
         command += ["--tls-cert", f"{folder}/shop.pem:{folder}/shop.key", "--admin", f"127.0.0.1:{site.admin}"]

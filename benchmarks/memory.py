@@ -1,4 +1,5 @@
 """What a connection costs a worker in memory while nothing moves: python -m benchmarks.memory [--idle N] [--stalled N]
+[--tls]
 
 idle: a client that has had one answer and stays. stalled: a client that asked for 100 MiB and does not read.
 Bytes are the growth of the worker's resident memory, divided by the connections; the kernel's buffers are not in it.
@@ -12,6 +13,8 @@ import asyncio
 import os
 import resource
 import socket
+import ssl
+import subprocess
 import sys
 import tempfile
 import time
@@ -65,14 +68,28 @@ class Service(asyncio.Protocol):
         self.writable.set()
 
 
+def certify(folder: Path, name: str) -> None:
+    """A new certificate for tests, shop.pem and shop.key, in place of the last; the name tells them apart."""
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    command += ["-days", "9", "-subj", f"/CN={name}", "-keyout", f"{folder}/new.key", "-out", f"{folder}/new.pem"]
+    subprocess.run(command, check=True, capture_output=True)
+    for end in ("key", "pem"):
+        (folder / f"new.{end}").rename(folder / f"shop.{end}")
+
+
 @contextmanager
-def proxy(folder: Path) -> Iterator[tuple[int, int]]:
+def proxy(folder: Path, tls: bool = False) -> Iterator[tuple[int, int]]:
     """A proxy with one worker, on a core of its own: its port and the worker's pid. Two services are behind it, so that
     one that is busy with 100 MiB for many does not delay the small answers."""
     small, big, port = free_port(), free_port(), free_port()
     (folder / "rules.yaml").write_text(RULES.format(small=small, big=big))
     serve = [sys.executable, "-m", "proxy", "serve", str(folder / "rules.yaml"), "--workers", "1"]
-    where = ["--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{free_port()}", "--max-connections", "15000"]
+    where = ["--listen", f"127.0.0.1:{port}"]
+    if tls:
+        certify(folder, "localhost")
+        pair = f"{folder}/shop.pem:{folder}/shop.key"
+        where = ["--listen", "", "--tls-listen", f"127.0.0.1:{port}", "--tls-cert", pair]
+    where += ["--admin", f"127.0.0.1:{free_port()}", "--max-connections", "15000"]
     with ExitStack() as stack:
         own = [sys.executable, "-m", "benchmarks.memory", "--service"]
         last = max(os.sched_getaffinity(0))
@@ -92,25 +109,28 @@ def resident(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
 
 
-def connect(stack: ExitStack, port: int, path: str) -> socket.socket:
+def connect(stack: ExitStack, port: int, path: str, tls: ssl.SSLContext | None) -> socket.socket:
     """A client that has asked and has the first bytes of its answer, and reads no more."""
     client = stack.enter_context(socket.socket())
     client.settimeout(SETTLE_S)
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.connect(("127.0.0.1", port))
+    if tls is not None:
+        client = stack.enter_context(tls.wrap_socket(client))
     client.sendall(b"GET /%b HTTP/1.1\r\nHost: bench.example.com\r\nUser-Agent: memory\r\n\r\n" % path.encode())
     client.recv(1024)
     return client
 
 
-def measure(folder: Path, path: str, count: int) -> tuple[float, float]:
+def measure(folder: Path, path: str, count: int, tls: bool) -> tuple[float, float]:
     """Bytes for each of `count` connections, and the share of a core that the worker uses meanwhile."""
-    with proxy(folder) as (port, worker), ExitStack() as stack:
+    context = ssl._create_unverified_context() if tls else None
+    with proxy(folder, tls) as (port, worker), ExitStack() as stack:
         for _ in range(20):
-            connect(stack, port, "").close()
+            connect(stack, port, "", context).close()
         before = resident(worker)
         for _ in range(count):
-            connect(stack, port, path)
+            connect(stack, port, path, context)
         time.sleep(2)  # until the worker has looked after each of them
         began, used = time.monotonic(), cpu_time(worker)
         time.sleep(WATCH_S)
@@ -127,6 +147,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__)
     parser.add_argument("--idle", type=int, default=9000)
     parser.add_argument("--stalled", type=int, default=1000)
+    parser.add_argument("--tls", action="store_true", help="connections by TLS")
     parser.add_argument("--service", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -138,7 +159,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for state, path, count in (("idle", "", given.idle), ("stalled", "big", given.stalled)):
             if count:
-                each, share = measure(Path(folder), path, count)
+                each, share = measure(Path(folder), path, count, given.tls)
                 print(f"| {count:,} | {state} | {each:,.0f} | {share:.2%} |", flush=True)
 
 
