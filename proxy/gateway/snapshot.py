@@ -161,7 +161,8 @@ def _lane(
         lane.answer = answer_of(decision, route)
         lane.response_edits = response_edits(route, rule, None)
         return lane
-    timeouts, retry = route.timeouts or service.timeouts, route.retry or service.retry
+    timeouts = (rule and rule.timeouts) or route.timeouts or service.timeouts
+    retry = (rule and rule.retry) or route.retry or service.retry
 
     def to(name: str, reason: str) -> Lane:
         decided = counters.decision(route.name, service.name, name, decision.rule, reason)

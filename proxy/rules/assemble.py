@@ -16,6 +16,7 @@ from proxy.rules.nodes import path_text
 from proxy.rules.tls import DEFAULT_TLS, Tls
 
 Raw = dict[str, Any]
+Waits = tuple[Timeouts, Retry]
 
 
 def rule_file(raw: Raw) -> RuleFile:
@@ -55,23 +56,30 @@ def _route(number: int, raw: Raw, services: dict[str, Service]) -> Route:
     otherwise = raw.pop("otherwise", Otherwise("version" if service_name else "next"))
     if otherwise.kind == "version" and not otherwise.version and service is not None:
         otherwise = Otherwise("version", service.stable)
+    waits = _waits(raw, service.timeouts if service else Timeouts(), service.retry if service else Retry())
     salt, rewrite = f"{service_name}/{name}", raw.get("rewrite", Rewrite())
-    rules = tuple(_rule(place, rule, salt, rewrite) for place, rule in enumerate(raw.pop("rules", ()), 1))
-    if "timeouts" in raw:
-        raw["timeouts"] = replace(service.timeouts if service else Timeouts(), **raw["timeouts"])
-    if "retry" in raw:
-        raw["retry"] = _retry(service.retry if service else Retry(), raw["retry"])
+    rules = tuple(_rule(place, rule, salt, rewrite, waits) for place, rule in enumerate(raw.pop("rules", ()), 1))
     return Route(name, service_name, otherwise, rules=rules, **raw)
 
 
-def _rule(number: int, raw: Raw, salt: str, rewrite: Rewrite) -> Rule:
+def _rule(number: int, raw: Raw, salt: str, rewrite: Rewrite, waits: Waits) -> Rule:
     sticky = raw.get("sticky")
     if sticky is not None and not sticky.salt:
         raw["sticky"] = replace(sticky, salt=salt)
     if "rewrite" in raw:
         own: Rewrite = raw["rewrite"]
         raw["rewrite"] = Rewrite(own.host or rewrite.host, own.path or rewrite.path)
+    _waits(raw, *waits)
     return Rule(raw.pop("name", f"rule-{number}"), **raw)
+
+
+def _waits(raw: Raw, timeouts: Timeouts, retry: Retry) -> Waits:
+    """Complete those of a route or rule by what holds around it; what holds within it."""
+    if "timeouts" in raw:
+        raw["timeouts"] = timeouts = replace(timeouts, **raw["timeouts"])
+    if "retry" in raw:
+        raw["retry"] = retry = _retry(retry, raw["retry"])
+    return timeouts, retry
 
 
 def _trial(raw: Raw | None, line: int, column: int, path: tuple[str | int, ...]) -> Trial:

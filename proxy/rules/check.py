@@ -138,7 +138,7 @@ def _check_rule(rule: Rule, hosts: Sequence[str], service: Service | None, at: P
         if rule.sticky.cookie is not None:
             yield from cookies.refused(rule.sticky.cookie, hosts, (*at, "sticky", "cookie"))
     if rule.redirect is not None or rule.respond is not None:
-        for key in ("rewrite", "request_headers", "mirror"):
+        for key in ("rewrite", "request_headers", "mirror", "timeouts", "retry"):
             if getattr(rule, key) is not None:
                 yield (*at, key), "speaks of what a service is sent, and this rule leads to none"
 

@@ -221,9 +221,10 @@ RULE: Final = Record(
     Key("version", NAME),
     Key("split", SPLIT),
     Key("sticky", STICKY),
+    Key("timeouts", TIMEOUTS),
+    Key("retry", RETRY),
     *_ACTIONS,
     build=dict,
-    later=("timeouts", "retry"),
 )
 OTHERWISE: Final = ByKind(
     "stable, a version, next, or a map like {status: 404}",

@@ -198,6 +198,10 @@ class Rule:
     """Changes to the response's header, after the route's."""
     mirror: tuple[Mirror, ...] | None = None
     """In place of the route's; an empty list: nothing is mirrored; none: the route's."""
+    timeouts: Timeouts | None = None
+    """In place of the route's, already complete: what the file leaves out is the route's; none: the route's."""
+    retry: Retry | None = None
+    """In place of the route's, likewise complete."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,13 +65,19 @@ def test_only_other_versions_are_rescued() -> None:
 
 
 def test_route_speaks_before_its_service() -> None:
-    """timeouts and retry of the route, else of the service."""
+    """timeouts and retry of the rule, else of the route, else of the service."""
     rule_file = rules(THREE, timeouts=Timeouts(connect=2), retry=Retry(attempts=5))
     made = lane(snapshot(rule_file), "v1")
     assert (made.timeouts.connect, made.retry.attempts) == (2, 5)
     route = replace(rule_file.routes[0], timeouts=Timeouts(connect=3), retry=Retry(attempts=6))
     made = lane(snapshot(replace(rule_file, routes=(route,))), "v1")
     assert (made.timeouts.connect, made.retry.attempts) == (3, 6)
+    own = replace(route.rules[0], timeouts=Timeouts(connect=4), retry=Retry(attempts=7))
+    ruled = snapshot(replace(rule_file, routes=(replace(route, rules=(own, *route.rules[1:])),)))
+    found = next(
+        each for each, decision in zip(ruled.lanes, ruled.table.decisions, strict=True) if decision.rule == own.name
+    )
+    assert (found.timeouts.connect, found.retry.attempts) == (4, 7)
 
 
 def test_lane_is_ready_made() -> None:

@@ -56,6 +56,18 @@ def test_a_routes_settings_are_laid_over_its_services() -> None:
     assert routes[2].timeouts is None and routes[2].retry is None
 
 
+def test_a_rules_time_outs_and_retries_are_laid_over_its_routes() -> None:
+    """What the rule leaves out is the route's, or the service's where that says nothing."""
+    rules = "rules: [{match: {method: GET}, version: new, timeouts: {request: 1s}, retry: {on: [503]}}, {version: old}]"
+    rule_file = parse(
+        FILE.replace("retry: {attempts: 0}}", "retry: {attempts: 0}, " + rules + "}"), "rules.yaml"
+    ).rule_file
+    ruled, plain = rule_file.routes[1].rules
+    assert ruled.timeouts == Timeouts(connect=3.0, request=1.0)
+    assert ruled.retry == Retry(0, (), (503,), 0.5)
+    assert plain.timeouts is None and plain.retry is None
+
+
 def test_a_rules_rewrite_is_laid_over_its_routes() -> None:
     """Key by key, `path` and `replace_prefix` being one."""
     text = (
