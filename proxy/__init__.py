@@ -23,6 +23,7 @@ Glossary: the same words in YAML, code, metrics, logs and dashboard.
     condition    a test on a request, or several joined by any, all, not
     split        shares of traffic between versions, by weight
     sticky       one person stays on one version
+    pin          the version a person stays on, in a signed cookie
     bucket       one of 10,000 equal parts of all people
     decision     what the rules say of one request: route, rule, version, reason
     downstream   the clients' side; upstream: the services' side
