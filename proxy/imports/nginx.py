@@ -21,12 +21,20 @@ from proxy.rules import units
 RETRIES_MAX: Final = 10
 """Further tries that a rule file may ask for; nginx takes 0 tries for as many as there are endpoints."""
 
+CORS_HEADERS: Final = (
+    "DNT,Keep-Alive,User-Agent,X-Requested-With,If-Modified-Since,Cache-Control,Content-Type,Range,Authorization"
+)
+CORS_MAX_AGE: Final = "1728000"
+"""Both are the defaults of ingress-nginx."""
+
 ELSEWHERE: Final = frozenset((
     "canary", "canary-by-header", "canary-by-header-value", "canary-by-header-pattern", "canary-by-cookie",
     "canary-weight", "canary-weight-total", "service-match", "service-weight", "rewrite-target", "use-regex",
     "affinity-canary-behavior", "session-cookie-name", "session-cookie-max-age",
     "session-cookie-expires", "session-cookie-path", "session-cookie-domain", "session-cookie-samesite",
-    "session-cookie-secure", "permanent-redirect-code", "temporal-redirect-code", "ssl-redirect", "force-ssl-redirect",
+    "session-cookie-secure", "permanent-redirect-code", "temporal-redirect-code", "cors-allow-origin",
+    "cors-allow-methods", "cors-allow-headers", "cors-expose-headers", "cors-allow-credentials", "cors-max-age",
+    "ssl-redirect", "force-ssl-redirect",
 ))  # fmt: skip
 """Read by other files, or together with another annotation."""
 _MEANINGLESS: Final = frozenset((
@@ -52,7 +60,6 @@ _LOST: Final = {
     "ssl-passthrough": ": TLS ends here, or before",
     "upstream-hash-by": ": `balance` divides between endpoints, and a Service is one",
     "proxy-ssl-secret": ": write the files of the Secret as `tls: {ca, cert, key}` of the service",
-    "enable-cors": ": the service has to answer for CORS itself",
     "default-backend": ": a service without an endpoint is a 503",
 }
 """What is lost with an annotation, where that is not plain."""
@@ -235,6 +242,30 @@ def _affinity(text: str, found: Settings, said: _Said) -> None:
     raise ValueError("people stay on a version here, not on a Pod: to the proxy a Service is one endpoint")
 
 
+def _cors(text: str, found: Settings, said: _Said) -> None:
+    """One origin or all: a rule does not write a header by what the request brings."""
+    if text.lower() != "true":
+        return
+    origin = said.text("cors-allow-origin", "*")
+    if "," in origin or (origin != "*" and "*" in origin):
+        raise ValueError(f"one origin or * can be allowed, not {origin}; the service has to answer for CORS itself")
+    headers = {
+        "Access-Control-Allow-Origin": origin,
+        "Access-Control-Allow-Methods": said.text("cors-allow-methods", "GET, PUT, POST, DELETE, PATCH, OPTIONS"),
+        "Access-Control-Allow-Headers": said.text("cors-allow-headers", CORS_HEADERS),
+        "Access-Control-Max-Age": said.text("cors-max-age", CORS_MAX_AGE),
+    }
+    if said.true("cors-allow-credentials", "true"):
+        headers["Access-Control-Allow-Credentials"] = "true"
+    if exposed := said.text("cors-expose-headers"):
+        headers["Access-Control-Expose-Headers"] = exposed
+    for value in headers.values():
+        units.field_value(value)
+    match: dict[str, Any] = {"method": "OPTIONS"} | ({} if origin == "*" else {"header": {"origin": origin}})
+    found.first.append(Part({"name": "preflight", "match": match, "respond": {"status": 204}}, ["enable-cors"]))
+    found.route["response_headers"] = {"set": headers}
+
+
 def _protocol(text: str, found: Settings, said: _Said) -> None:
     """HTTPS is in the URLs already."""
     if text.upper() not in ("HTTP", "HTTPS"):
@@ -266,6 +297,7 @@ READERS: Final[dict[str, Callable[[str, Settings, _Said], None]]] = {
     "upstream-vhost": _vhost,
     "affinity": _affinity,
     "backend-protocol": _protocol,
+    "enable-cors": _cors,
     "proxy-ssl-verify": _ssl_verify,
     "proxy-ssl-name": _ssl_name,
 }

@@ -141,6 +141,32 @@ def test_backends_by_https() -> None:
     assert service.tls.verify and service.tls.server_name == "web.internal"
 
 
+def test_docs_cors() -> None:
+    """Its defaults: every origin, preflight requests answered at once, and the headers on every answer."""
+    world, route, _ = imported(enable_cors="true")
+    decision = world.decision(method="OPTIONS")
+    assert decision is not None and (decision.rule, decision.status) == ("preflight", 204)
+    assert world.shares() == {"web": 100.0}
+    assert route.response_headers is not None
+    headers = dict(route.response_headers.set)
+    assert headers["Access-Control-Allow-Origin"] == "*" and headers["Access-Control-Allow-Credentials"] == "true"
+    assert headers["Access-Control-Allow-Methods"] == "GET, PUT, POST, DELETE, PATCH, OPTIONS"
+    assert headers["Access-Control-Max-Age"] == "1728000" and "Access-Control-Expose-Headers" not in headers
+
+
+def test_cors_of_one_origin() -> None:
+    """Others pass, and browsers refuse the answer."""
+    origin = "https://origin-site.com:4443"
+    said = {"cors_allow_origin": origin, "cors_allow_credentials": "false", "cors_expose_headers": "X-Id"}
+    world, route, _ = imported(enable_cors="true", **said)
+    assert route.response_headers is not None
+    headers = dict(route.response_headers.set)
+    assert headers["Access-Control-Allow-Origin"] == origin and headers["Access-Control-Expose-Headers"] == "X-Id"
+    assert "Access-Control-Allow-Credentials" not in headers
+    answered = {each: world.decision(method="OPTIONS", headers={"Origin": each}) for each in (origin, "https://x.com")}
+    assert [decision.status for decision in answered.values() if decision is not None] == [204, 0]
+
+
 def test_virtual_host() -> None:
     _, route, _ = imported(upstream_vhost="internal.example.com")
     assert route.rewrite is not None and route.rewrite.host == "internal.example.com"
@@ -192,3 +218,11 @@ def test_annotations_of_other_controllers_are_noted(name: str) -> None:
     made = ingress("web")
     made["metadata"]["annotations"] = {name: "x"}
     assert World(made).notes == [f"{name}: annotations of this controller are not read"]
+
+
+@pytest.mark.parametrize("origin", ["https://a.com, https://b.com", "https://*.a.com"])
+def test_cors_of_several_origins_is_noted(origin: str) -> None:
+    world, route, _ = imported(enable_cors="true", cors_allow_origin=origin)
+    assert route.response_headers is None and route.rules == ()
+    assert any("one origin or * can be allowed" in note for note in world.notes)
+    assert imported(enable_cors="false", cors_allow_origin=origin)[0].notes == []
