@@ -9,10 +9,14 @@ from proxy.http.message import RequestHead
 from proxy.rules.actions import HeaderChanges
 from proxy.rules.changes import new_target
 from proxy.rules.model import (
+    AllOf,
+    AnyOf,
     ClientTest,
+    Condition,
     FieldTest,
     MethodTest,
     ModTest,
+    Not,
     NotTest,
     PathMatch,
     PathTest,
@@ -111,3 +115,20 @@ def _told_changes(changes: Iterable[HeaderChanges | None]) -> Iterator[str]:
             yield from (f"set {name}: {value}" for name, value in change.set)
             yield from (f"add {name}: {value}" for name, value in change.add)
             yield from (f"remove {name}" for name in change.remove)
+
+
+def in_words(condition: Condition) -> str:
+    """A condition on one line."""
+    if isinstance(condition, AllOf | AnyOf):
+        parts = [in_words(part) for part in condition.conditions[:LISTED_MAX]]
+        left = len(condition.conditions) - len(parts)
+        return (" and " if isinstance(condition, AllOf) else " or ").join(
+            [f"({part})" if " and " in part or " or " in part else part for part in parts]
+            + ([f"{left:,} more"] if left else [])
+        )
+    if isinstance(condition, Not):
+        return f"not ({in_words(condition.condition)})"
+    if isinstance(condition, FieldTest):
+        return f"{condition.where} {condition.name} {wanted(condition)}"
+    kinds = {MethodTest: "method", PathTest: "path", ClientTest: "client"}
+    return f"{kinds[type(condition)]} {wanted(condition)}"

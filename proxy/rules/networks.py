@@ -19,7 +19,7 @@ class Networks:
     def __init__(self, networks: Iterable[str]) -> None:
         by_length: dict[tuple[int, int], set[int]] = {}  # (IP version, bits to drop) -> what is left of the networks
         for text in networks:
-            network = _plain_network(ip_network(text, strict=False))
+            network = plain_network(text)
             drop = network.max_prefixlen - network.prefixlen
             by_length.setdefault((network.version, drop), set()).add(int(network.network_address) >> drop)
         self._by_length = by_length
@@ -36,7 +36,8 @@ class Networks:
         return any(number >> drop in numbers for (kind, drop), numbers in self._by_length.items() if kind == version)
 
 
-def _plain_network(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
-    """Mapped IPv4 is IPv4, as in addresses."""
+def plain_network(text: str) -> IPv4Network | IPv6Network:
+    """The network of a CIDR. Mapped IPv4 is IPv4, as in addresses."""
+    network = ip_network(text, strict=False)
     mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
     return network if mapped is None or network.prefixlen < 96 else IPv4Network((mapped, network.prefixlen - 96))

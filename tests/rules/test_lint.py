@@ -1,14 +1,23 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from proxy.rules.actions import Redirect
+from proxy.rules.dead import dead_rules
+from proxy.rules.model import MethodTest
 from proxy.rules.parse import parse
+from tests.rules.build import route, rule
 
 SHOP = """services:
   shop:
     versions: {v1: {endpoints: [http://a]}, v2: {endpoints: [http://b]}}
 routes:
 """
+
+
+BOTH = "no request has both: "
 
 
 def warnings(routes: str) -> list[tuple[str, str]]:
@@ -41,6 +50,23 @@ def rules(*matches: str) -> list[int]:
         (("{cookie: {a: b}}", "{any: [{header: {a: b}}, {cookie: {a: b}}]}"), []),
         (("{method: [GET, PUT]}", "{method: PUT}"), [1]),
         (("{not: {method: GET}}", "{not: {method: GET}}"), [1]),
+        (("{header: {a: {prefix: x}}}", "{header: {a: [xy, xz]}}"), [1]),
+        (("{header: {a: {prefix: x}}}", "{header: {a: [xy, z]}}"), []),
+        (("{header: {a: {present: true}}}", "{header: {a: {regex: ^x.$}}}"), [1]),
+        (("{cookie: {n: {range: [1, 100]}}}", "{cookie: {n: {range: [10, 20]}}}"), [1]),
+        (("{cookie: {n: {range: [10, 20]}}}", "{cookie: {n: {range: [10, 21]}}}"), []),
+        (("{query: {n: {mod: {divisor: 10, below: 3}}}}", "{query: {n: 12}}"), [1]),
+        (("{header: {a: {contains: b}}}", "{header: {a: {exact: ABC, ignore_case: true}}}"), []),
+        (("{header: {a: {contains: b, ignore_case: true}}}", "{header: {a: {suffix: XB}}}"), [1]),
+        (("{header: {a: b}}", "{method: GET, all: [{header: {a: b}}, {cookie: {c: d}}]}"), [1]),
+        (("{client_ip: 10.0.0.0/8}", "{client_ip: [10.1.0.0/16, 10.2.3.4]}"), [1]),
+        (("{client_ip: 10.0.0.0/8}", "{client_ip: [10.1.0.0/16, 11.0.0.0/8]}"), []),
+        (("{path: /a}", "{path: {exact: /a/b}}"), [1]),
+        (("{path: /a}", "{path: /ab}"), []),
+        (("{path: /}", "{method: GET}"), [1]),
+        (("{not: {header: {a: b}}}", "{header: {a: {present: false}}}"), [1]),
+        (("{not: {any: [{header: {a: b}}, {method: PUT}]}}", "{method: GET, not: {header: {a: [b, c]}}}"), [1]),
+        (("{any: [{method: GET}, {method: PUT}]}", "{method: [PUT, GET], cookie: {a: b}}"), [1]),
     ],
 )
 def test_a_rule_behind_others_that_take_all_it_could(matches: tuple[str, ...], dead: list[int]) -> None:
@@ -48,13 +74,65 @@ def test_a_rule_behind_others_that_take_all_it_could(matches: tuple[str, ...], d
     assert rules(*matches) == dead
 
 
+@pytest.mark.parametrize(
+    ("match", "why"),
+    [
+        ("{method: POST}", BOTH + "method GET, and method POST"),
+        ("{path: {exact: /b}}", BOTH + "path prefix /a, and path exact /b"),
+        ("{path: /b}", BOTH + "path prefix /a, and path prefix /b"),
+        ("{not: {path: /a}}", BOTH + "path prefix /a, and not (path prefix /a)"),
+        ("{cookie: {c: x}, all: [{cookie: {c: y}}]}", BOTH + "cookie c 'x', and cookie c 'y'"),
+        (
+            "{header: {h: x}, not: {header: {h: {present: true}}}}",
+            BOTH + "header h 'x', and header h absent",
+        ),
+        ("{any: [{method: PUT}, {path: /b}]}", BOTH + "method GET, and method PUT"),
+    ],
+)
+def test_a_rule_that_asks_for_what_no_request_is(match: str, why: str) -> None:
+    """Within the scope of its route; a cookie has one value."""
+    route = f"  - {{service: shop, path: /a, methods: GET, rules: [{{name: r, match: {match}, version: v2}}]}}\n"
+    assert ("routes[0].rules[0]", f"rule 'r' can never match: {why}") in warnings(route)
+    assert ("services.shop.versions.v2", "no rule leads to version 'v2'") in warnings(route)
+
+
+@pytest.mark.parametrize(
+    "match", ["{header: {h: x}, all: [{header: {h: y}}]}", "{query: {q: x}, all: [{query: {q: y}}]}", "{path: /a/b}"]
+)
+def test_a_name_may_stand_in_a_request_twice(match: str) -> None:
+    """So it can have two values at once, and a rule that asks for both is of use."""
+    assert warnings(f"  - {{service: shop, path: /a, rules: [{{match: {match}, version: v2}}]}}\n") == []
+
+
+def test_a_redirect_takes_none_of_those_who_are_there_already() -> None:
+    """So a rule behind it is of use."""
+    redirect = replace(rule("there"), redirect=Redirect("https"))
+    found = dead_rules(route("r", redirect, rule("all", version="v2"), rule("late", MethodTest(("GET",)), "v2")))
+    assert found == {2: "rule 'all' before it takes all it could"}
+
+
+def test_routes_behind_those_that_take_every_method_or_path() -> None:
+    """Methods that earlier routes name between them; and a regex, which comes after each prefix of its host."""
+    one, two = "  - {service: shop, methods: GET}\n", "  - {service: shop, methods: [PUT, POST], otherwise: v2}\n"
+    all_of_them = "  - {service: shop, methods: [GET, PUT]}\n"
+    assert [path for path, _ in warnings(one + two + all_of_them)] == ["routes[2]"]
+    assert warnings(one + two + "  - {service: shop}\n") == []
+    regex = "  - {service: shop, path: {regex: ^/x}, otherwise: v2}\n"
+    found = warnings(regex + "  - {service: shop, path: /}\n")
+    assert ("routes[0]", "no request reaches route 'route-1': route 'route-2' takes all it could") in found
+    assert warnings(regex + "  - {service: shop, hosts: a, path: /}\n") == []
+    assert warnings(regex + "  - {service: shop, path: /x}\n") == []
+
+
 def test_a_route_behind_one_of_the_same_scope() -> None:
     """Equal hosts, path and methods; not if the earlier one passes requests on."""
     first, second = "  - {service: shop, hosts: [a, b], otherwise: v2}\n", "  - {service: shop, hosts: b}\n"
     assert warnings(first + second) == [
-        ("routes[1]", "no request reaches route 'route-2': route 'route-1' has the same scope")
+        ("routes[1]", "no request reaches route 'route-2': route 'route-1' takes all it could")
     ]
-    assert warnings("  - {service: shop, hosts: b, otherwise: next, rules: [{version: v2}]}\n" + second) == []
+    passes_on = "  - {service: shop, hosts: b, otherwise: next, rules: [{%sversion: v2}]}\n"
+    assert warnings(passes_on % "match: {method: GET}, " + second) == []
+    assert [path for path, _ in warnings(passes_on % "" + second)] == ["routes[1]"]
     assert warnings(first + "  - {service: shop, hosts: [b, c]}\n") == []
 
 
