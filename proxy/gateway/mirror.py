@@ -170,7 +170,13 @@ def watched(
 ) -> ClientStream:  # fmt: skip
     """Who takes the answer in place of `client`, if any of the mirrors wants the request. body: None if it is too large
     to be kept, or has not come whole."""
-    wanting = [mirror for mirror in mirrors if mirror.takes(head)]
+    wanting = []
+    for mirror in mirrors:
+        if mirror.takes(head):
+            if mirror.target.takes_more:
+                wanting.append(mirror)
+            else:  # known now, before the answer is hashed in vain
+                mirror.target.counts.ended("dropped")
     if not wanting:
         return client
     if body is None:

@@ -23,12 +23,12 @@ IN_FLIGHT_MAX: Final = 100
 not keep up with that gets no more, and a version that hangs holds no more connections and bodies than this."""
 ANSWER_S: Final = 30.0
 """How long a copy may take from its begin to the last byte of its answer, if the service's `response` sets no limit."""
-ANSWER_BYTES_SPARE: Final = 64 * 1024
-"""An answer that is longer than the real one by more than this is cut off: it differs, and may have no end. A read of
-the event loop may bring 256 KiB, so a copy costs hardly more than this to read, however little the real answer was."""
+ANSWER_BYTES_SPARE: Final = 1024 * 1024
+"""An answer that is longer than the real one by more than this is cut off: it differs, and may have no end."""
 REST: Final = PassiveHealth(consecutive_5xx=5, ejection=1.0)
 """An endpoint that fails so many copies in a row (no whole answer; statuses are answers) gets none for a second, longer
-each further time, up to ten: connecting in vain, for each request, costs more than all the rest of a copy."""
+each further time, up to ten: connecting in vain for each request, or reading what has no end, costs more than all the
+rest of a copy."""
 
 
 class Shadows:
@@ -83,6 +83,11 @@ class Target:
         self.counts = counts
         self.shadows = shadows
 
+    @property
+    def takes_more(self) -> bool:
+        """Whether a copy that begins now would not be dropped at once."""
+        return self.counts.in_flight < IN_FLIGHT_MAX and any(one.available for one in self.version.endpoints)
+
 
 class Shadow:
     """One copy, from its begin to the end of its answer. Implements upstream.stream.ResponseSink.
@@ -117,7 +122,7 @@ class Shadow:
     def begin(self) -> None:
         """Send it, if that can be done now: a copy waits for a connection to be made, never for one to be free."""
         target = self._target
-        if target.counts.in_flight >= IN_FLIGHT_MAX:
+        if not target.takes_more:
             self._ended("dropped", None)
             return
         target.counts.in_flight += 1
@@ -152,9 +157,9 @@ class Shadow:
             self._endpoint.pool.forget(self)
         self._end(result)
 
-    def _end(self, result: str) -> None:
+    def _end(self, result: str, *, whole: bool = False) -> None:
         if self._endpoint is not None and result != "dropped":
-            self._target.shadows.judge(self._endpoint, result == "answered")
+            self._target.shadows.judge(self._endpoint, whole)
         self._leave_endpoint()
         self._stream = None
         self._target.shadows.open.discard(self)
@@ -188,9 +193,9 @@ class Shadow:
             self._digest.feed(data)
         self._left -= len(data)
         if done:
-            self._end("answered")
+            self._end("answered", whole=True)
         elif self._left < 0:
-            self._break_off("answered")
+            self._break_off("answered" if self._compared else "failed")
 
     def response_upgraded(self, head: ResponseHead, rest: bytes) -> None:
         self._break_off("failed")

@@ -373,6 +373,16 @@ async def test_one_that_answers_nonsense_is_counted_and_that_is_all(answer: Answ
         await copies_end(made, 2)
 
 
+async def test_one_whose_answers_have_no_end_rests_like_one_that_fails() -> None:
+    """Compared, its answers are different; not compared, they are none."""
+    for mirror, result in ((COMPARED, "different"), (Mirror("v2"), "failed")):
+        async with stage(OK, Upstream(*[Answer(ENDLESS)] * 5), rule_file=mirroring(mirror)) as made:
+            for number in range(1, 7):
+                await made.ask(GET)
+                await copies_end(made, number)
+            assert results(made) == {result: 5, "dropped": 1}
+
+
 async def test_one_that_is_gone_is_counted() -> None:
     """Nobody listens there, or its health check has failed."""
     dead = Upstream()
