@@ -12,10 +12,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from proxy.errors import BadRequest, BadResponse
+from proxy.http.edits import FieldEdits, RequestEdits
 from proxy.http.framing import CHUNKED, ChunkedBody, request_length, response_length
 from proxy.http.h1 import RequestReader, read_response_head
 from proxy.http.headers import Peer, forward_request, forward_response, nominated
 from proxy.http.message import HOP_BY_HOP, RequestHead
+from proxy.rules.changes import own_target
 from tests.talk import OK, TAIL, Answer, Stage, Upstream, stage, until, wire
 
 QUICK = settings(max_examples=1000, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -144,6 +146,36 @@ def check_forwarded(read: RequestHead, length: int, before: list[tuple[bytes, by
     kept = [field for field in before if not private(field[0]) and field[0] not in (*named, b"host", b"x-request-id")]
     own = (*ours, b"via", b"host", b"x-forwarded-host")
     assert [field for field in fields if field[0] not in own] == [field for field in kept if field[0] not in own]
+
+
+@QUICK
+@given(
+    REQUESTS, st.sets(st.sampled_from(["cookie", "x-a", "accept"])), st.booleans(), st.sampled_from([b"", b"in:8080"])
+)
+@example(b"GET http://a/b HTTP/1.1\r\nHost: c\r\n", set(), False, b"in:80")
+@example(b"GET / HTTP/1.0\r\n", set(), True, b"in:80")
+@example(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: cookie, x-a\r\nX-A: b\r\nCookie: c=d\r\n", {"x-a"}, True, b"")
+def test_edited_request_heads(head: bytes, cut: set[str], moved: bool, host: bytes) -> None:
+    """Edits change what they name, and nothing else of what a service hears."""
+    raw = head.split(b"\r\n\r\n")[0].removesuffix(b"\r\n") + b"\r\n\r\n"
+    try:
+        read = READER.read(raw)
+        PEER.admit(read)
+    except BadRequest:
+        return
+    target = (lambda _: b"/moved") if moved else own_target if host else None
+    edited = RequestEdits(FieldEdits(frozenset(cut)), target, host)(read)
+    (method, asked, _), before = naive(forward_request(read, PEER, b"ID", b"Via: v\r\n\r\n", b"", b"up:80"))
+    (*line, version), after = naive(forward_request(edited, PEER, b"ID", b"Via: v\r\n\r\n", b"", b"up:80"))
+    assert line[0] == method and version == b"HTTP/1.1" and (line[1] == b"/moved" or not moved)
+    assert moved or host or line[1] == asked
+    assert values(after, b"host") == ([host] if host else values(before, b"host"))
+    moving = (b"host", b"x-forwarded-host")
+    assert [field for field in after if field[0] not in moving] == [
+        field for field in before if field[0] not in moving and field[0].decode() not in cut
+    ]
+    if read.host:
+        assert values(after, b"x-forwarded-host") == values(before, b"x-forwarded-host")
 
 
 @QUICK
