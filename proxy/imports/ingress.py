@@ -76,7 +76,7 @@ def _draft_route(place: Place, said: Settings, hosts: Hosts, draft: Draft) -> No
             "A Service without endpoints is stood in for by another one of the path, as ACK did: fallback any."
         )
     elif location.canaries:
-        rules += canary_rules(location, service, _sticky(location, said), draft)
+        rules += canary_rules(location, service, _sticky(location, said, service), draft)
     route = {"rewrite": place.rewrite} if place.rewrite else {}
     keys = _scope(draft.title(_title(location)), location.scope.host, hosts) | {"path": place.path}
     keys |= {"service": service.name} | _merged(said.route, route)
@@ -103,10 +103,11 @@ def _own(said: Settings) -> str:
     return "-verified" if tls.get("verify") else ""
 
 
-def _sticky(location: Location, said: Settings) -> dict[str, Any] | None:
-    """Whether the affinity of the main Ingress reaches over its canaries."""
+def _sticky(location: Location, said: Settings, service: ServiceDraft) -> dict[str, Any] | None:
+    """Whether the affinity of the main Ingress reaches over its canaries. Its paths share one cookie, so also pins."""
     behavior = annotation(location.canaries[0].ingress, "affinity-canary-behavior")
-    return None if behavior is not None and behavior.text.strip() == "legacy" else said.sticky
+    legacy = behavior is not None and behavior.text.strip() == "legacy"
+    return None if legacy or said.sticky is None else said.sticky | {"salt": service.name}
 
 
 def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:

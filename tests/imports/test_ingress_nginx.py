@@ -312,6 +312,23 @@ def test_who_was_sent_to_the_canary_stays_there(behavior: dict[str, str]) -> Non
     assert world.shares(cookies=cookies) == CANARY
 
 
+def test_paths_that_share_a_cookie_share_its_pins() -> None:
+    """One person, one version on all paths of the Services, and no cookie that one path overwrites for the other."""
+    world = World(
+        *(ingress("main", name=f"main{n}", path=path, **AFFINITY) for n, path in enumerate(("/", "/cart"))),
+        *(
+            ingress("canary", name=f"canary{n}", path=path, canary="true", canary_weight="50")
+            for n, path in enumerate(("/", "/cart"))
+        ),
+    )
+    first = world.decision()
+    assert first is not None
+    name, _, value = first.set_cookie.decode().partition(";")[0].partition("=")
+    there = world.decision(path="/cart", cookies={name: value})
+    assert there is not None and (there.version, there.set_cookie) == (first.version, b"")
+    assert not any("overwrites" in warning.text for warning in world.warnings)
+
+
 def test_legacy_affinity_says_nothing_of_canaries() -> None:
     """Each request is drawn by weight."""
     world = pair(main=AFFINITY, **FORCED, affinity_canary_behavior="legacy", canary_weight="50")
