@@ -21,9 +21,9 @@ FAILED: Final[Keys] = {"respond": {"status": 500}}
 def read(node: Node, say: Say) -> Keys:
     """What a filter is in a rule file. Not for RequestMirror, which needs to know the backends."""
     kind = text_at(node, "type")
-    reader = READERS.get(kind)
-    if reader is not None:
-        return reader(get(node, kind[:1].lower() + kind[1:]), say)
+    if kind in READERS:
+        key, reader = READERS[kind]
+        return reader(get(node, key), say)
     say(f"filter {kind} is not known here, and must not be skipped: its requests are answered 500")
     return FAILED
 
@@ -95,11 +95,11 @@ def _cors(node: Node | None, say: Say) -> Keys:
     return {}
 
 
-READERS: Final[dict[str, Callable[[Node | None, Say], Keys]]] = {
-    "RequestHeaderModifier": _request_headers,
-    "ResponseHeaderModifier": _response_headers,
-    "RequestRedirect": _redirect,
-    "URLRewrite": _rewrite,
-    "CORS": _cors,
+READERS: Final[dict[str, tuple[str, Callable[[Node | None, Say], Keys]]]] = {
+    "RequestHeaderModifier": ("requestHeaderModifier", _request_headers),
+    "ResponseHeaderModifier": ("responseHeaderModifier", _response_headers),
+    "RequestRedirect": ("requestRedirect", _redirect),
+    "URLRewrite": ("urlRewrite", _rewrite),
+    "CORS": ("cors", _cors),
 }
-"""By a filter's type."""
+"""By a filter's type: the key that says more, and who reads it."""
