@@ -188,6 +188,8 @@ async def test_every_metric_it_names_exists(proxy: Proxy) -> None:
     named = set(re.findall(r"(grayhound_[a-z_]+)(?:\{(.*?)\})?", README))
     assert len(named) >= 4
     for name, selector in named:
+        if name.startswith("grayhound_mirror_"):
+            continue  # tests/test_readme_mirror.py
         series = "\n".join(re.findall(rf"^{name}(?:{{.*}})? .*$", text, re.MULTILINE))
         assert series, name
         assert all(f"{label}=" in series for label in re.findall(r"([a-z]+)=", selector)), (name, selector)
