@@ -47,10 +47,11 @@ def _note_classes(ingresses: list[Object], draft: Draft) -> None:
     for ingress in ingresses:
         old = ingress.annotations().get("kubernetes.io/ingress.class")
         name = text_at(ingress.body, "spec", "ingressClassName") or (old.text if old is not None else "")
-        classes.setdefault(name, ingress)
+        if name:
+            classes.setdefault(name, ingress)
     for name, ingress in classes.items() if len(classes) > 1 else ():
-        what = f"of class '{name}'" if name else "of no class"
-        draft.note(ingress, ingress.body, f"{what}, others are not: all are taken, whoever they were meant for")
+        text = f"of class '{name}', others are not: all are taken, whoever they were meant for"
+        draft.note(ingress, ingress.body, text)
 
 
 def _note_wildcards(found: list[Location], draft: Draft) -> None:
@@ -63,6 +64,8 @@ def _note_wildcards(found: list[Location], draft: Draft) -> None:
 def _draft_route(place: Place, said: Settings, hosts: Hosts, draft: Draft) -> None:
     location = place.location
     comments = [location.label]
+    if kept := [*said.kept, *([f"rewrite-target: {place.target}"] if place.target else [])]:
+        comments.append("; ".join(kept))
     release = Release(location, draft) if len(location.backends) > 1 else None
     stable = release.old if release is not None else location.backends[0]
     service = draft.service(stable.backend, _service_comment(location), _own(said))

@@ -76,6 +76,8 @@ class Settings:
     """Rules before those of a release."""
     app_root: str = ""
     www: bool = False
+    kept: list[str] = field(default_factory=list)
+    """The annotations that became part of these, for a comment."""
     sticky: dict[str, Any] | None = None
     """How people stay on a version."""
 
@@ -107,6 +109,7 @@ def settings(ingress: Object, draft: Draft) -> Settings:
         if reader is not None:
             try:
                 reader(value.text.strip(), found, said)
+                found.kept.append(f"{name}: {value.text.strip()}")
             except ValueError as error:
                 draft.note(ingress, value, f"{name}: {error}{_LOST.get(name, '')}")
         elif name not in ELSEWHERE | _MEANINGLESS:
@@ -125,6 +128,7 @@ def _ssl_redirect(ingress: Object, said: _Said, found: Settings, draft: Draft) -
     secured = bool(items_at(ingress.body, "spec", "tls")) and said.true("ssl-redirect", "true")
     if secured or said.true("force-ssl-redirect"):
         found.route["redirect"] = {"scheme": "https", "status": 308}
+        found.kept.append("ssl-redirect, as there are certificates" if secured else "force-ssl-redirect: true")
 
 
 # --- One annotation each: its text, where to put it, and what stands beside it --------------------------------------

@@ -44,6 +44,8 @@ class Place:
     """`exact`, `prefix` or `regex`, as in a rule file."""
     value: str
     rewrite: dict[str, Any] = field(default_factory=dict)
+    target: str = ""
+    """The `rewrite-target` that this is, for a comment."""
 
     @property
     def path(self) -> Any:
@@ -97,7 +99,7 @@ def _place(location: Location, draft: Draft) -> Place | None:
         return None
     if target is not None and target.text.strip() not in ("", path):
         try:
-            place.rewrite = _rewrite(target.text.strip(), place, rest)
+            place.rewrite, place.target = _rewrite(target.text.strip(), place, rest), target.text.strip()
         except ValueError as error:
             draft.note(location.ingress, target, f"rewrite-target is left out for path {path}: {error}")
     return place

@@ -43,6 +43,8 @@ def test_objects_of_several_classes_are_noted() -> None:
         "of class 'nginx', others are not",
         "of class 'alb', others are not",
     ]
+    other["metadata"]["annotations"] = {}
+    assert World(one, other).notes == []
     other["metadata"]["annotations"] = {"kubernetes.io/ingress.class": "nginx"}
     assert World(one, other).notes == []
 

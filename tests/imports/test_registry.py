@@ -50,6 +50,13 @@ def test_notes_say_where() -> None:
     assert f"#   - line {note.line}: Ingress default/gray: auth-url is not kept" in imported.text
 
 
+def test_annotations_that_are_kept_stand_beside_their_route() -> None:
+    """By name and value."""
+    said = {"proxy_read_timeout": "120", "rewrite_target": "/$2", "force_ssl_redirect": "true"}
+    text = World(ingress("web", path="/api(/|$)(.*)", kind="ImplementationSpecific", **said)).text
+    assert "  # force-ssl-redirect: true; proxy-read-timeout: 120; rewrite-target: /$2\n" in text
+
+
 def test_what_was_meant_stands_beside_each_part() -> None:
     """Which object and annotation it came from."""
     world = World(

@@ -62,3 +62,19 @@ async def test_an_imported_rule_file_is_served(tmp_path: Path, capsys: Any) -> N
             assert await proxy.get(headers=HOST | {"X-Canary": "always"}) == (200, "new")
             assert await proxy.get(headers=HOST | {"Cookie": "canary=always"}) == (200, "new")
             assert await proxy.get(headers=HOST | {"Cookie": "canary=always", "X-Canary": "never"}) == (200, "old")
+
+
+async def test_a_service_without_endpoints_is_stood_in_for(tmp_path: Path) -> None:
+    """ACK's end-to-end tests "no active endpoints": the other version answers, whichever of the two is left."""
+    path = tmp_path / "ingress.yaml"
+    matching = HOST | {"Foo": "bar"}
+    for alive, dead in (("old-nginx", "new-nginx"), ("new-nginx", "old-nginx")):
+        async with services(alive) as (running,):
+            async with services(dead) as (stopped,):
+                named = [outside(alive, running.url), outside(dead, stopped.url)]
+            backends = sorted(backend for _, backend in named)
+            released = ingress(*backends, service_match='new-nginx: header("Foo", "bar")')
+            path.write_text(yaml.safe_dump_all([*(service for service, _ in named), released]))
+            async with serving(path) as proxy:
+                assert await proxy.get(headers=matching) == (200, alive)
+                assert await proxy.get(headers=HOST) == (200, alive)
