@@ -18,10 +18,14 @@ import hmac
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 SIGNATURE_BYTES: Final = 16
 """128 bits: a guess is worth a request, and there is nothing to search offline but the key."""
+SIGNATURES_MAX: Final = 10_000
+"""Signatures of a worker that are remembered, each some 300 bytes. Forged ones push others out, and cost no more than a
+cookie does that was never seen."""
 KEY_CHARACTERS_MIN: Final = 16
 """Of a signing key; 128 bits if they are random bytes, and less if they are a word: so as not to be guessed offline."""
 PUBLIC_KEY: Final = b"grayhound"
@@ -99,5 +103,7 @@ def known_id(value: bytes) -> bytes:
     return match[1] if match else b""
 
 
+# PERF: 0.4 of the time of reading a pin: browsers send the same one with every request.
+@lru_cache(maxsize=SIGNATURES_MAX)
 def _signature(key: bytes, signed: bytes) -> bytes:
     return urlsafe_b64encode(hmac.digest(key, signed, "sha256")[:SIGNATURE_BYTES]).rstrip(b"=")
