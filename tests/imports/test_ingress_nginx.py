@@ -124,6 +124,13 @@ DOCUMENTED = [
         (header("X-Canary", "always"), CANARY), (cookie("canary", "always"), CANARY), ({}, MAIN)]),
     Case("docs: the total defaults to 100", {"canary_weight": "5"}, [({}, share(5))]),
     Case("docs: the total can be increased", {"canary_weight": "5", "canary_weight_total": "1000"}, [({}, share(0.5))]),
+    Case("ACK docs: only foo: bar", {"canary_by_header": "foo", "canary_by_header_value": "bar"}, [
+        ({}, MAIN), (header("foo", "bar"), CANARY)]),
+    Case("ACK docs: foo: bar, and half of the others", {
+        "canary_by_header": "foo", "canary_by_header_value": "bar", "canary_weight": "50"}, [
+        ({}, share(50)), (header("foo", "bar"), CANARY), (header("foo", "x"), share(50))]),
+    Case("ACK docs: a cookie counts if it is always", {"canary_by_cookie": "foo"}, [
+        (cookie("foo", "always"), CANARY), (cookie("foo", "never"), MAIN), (cookie("foo", "1"), MAIN)]),
     Case("source: a total below 100 is 100", {"canary_weight": "5", "canary_weight_total": "10"}, [({}, share(5))]),
     Case("source: a weight above the total is all", {"canary_weight": "150"}, [({}, CANARY)]),
     Case("source: a weight below 0 is none", {"canary_weight": "-5"}, [({}, MAIN)]),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.rules import nodes
-from proxy.rules.nodes import Items, Map, Scalar, TreeError, locate, path_text, tree
+from proxy.rules.nodes import Items, Map, Scalar, TreeError, locate, path_text, tree, trees
 
 
 def told(text: str) -> tuple[int, int, str]:
@@ -92,3 +92,13 @@ def test_text_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_no_tree(text: str, expected: tuple[int, int, str]) -> None:
     """Each has its place and a sentence."""
     assert told(text) == expected
+
+
+def test_a_text_of_several_documents() -> None:
+    """Each is a tree; lines count through; an anchor is known in its own document alone."""
+    first, second = trees("a: &x 1\n---\nb: 2\n")
+    assert (first.line, second.line) == (1, 3)
+    assert trees("") == []
+    with pytest.raises(TreeError, match="alias"):
+        trees("a: &x 1\n---\nb: *x\n")
+    assert told("a: 1\n---\nb: 2\n") == (2, 1, "a second document begins here; a rule file is one document")
