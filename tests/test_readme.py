@@ -23,6 +23,7 @@ PAGES = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"]
 README = (ROOT / "README.md").read_text()
 YAML = re.findall(r"^```yaml\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 INGRESS = next(text for text in YAML if text.startswith("apiVersion:"))
+HTTP_ROUTE = next(text for text in YAML if "kind: HTTPRoute" in text)
 SHELL = [line.strip().removeprefix("$ ") for line in re.findall(r"^ {4}.*$", README, re.MULTILINE)]
 """The lines of the indented blocks."""
 OPTIONS = set(re.findall(r"--([a-z-]+)", README[README.index("    grayhound serve RULES [") :].partition("\n\n")[0]))
@@ -33,6 +34,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where a reader would type the commands: the rule file of the page is there as rules.yaml."""
     (tmp_path / "rules.yaml").write_text(YAML[0])
     (tmp_path / "ingress.yaml").write_text(INGRESS)
+    (tmp_path / "httproute.yaml").write_text(HTTP_ROUTE)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -102,6 +104,14 @@ def test_its_ingress_is_imported_as_it_says(capsys: pytest.CaptureFixture[str]) 
         (rule,) = parsed.routes[0].rules
         assert rule.split is not None
         assert shares(rule.split.weights) == {"old-shop": 0.75, "new-shop": 0.25}
+
+
+@pytest.mark.usefixtures("folder")
+def test_its_http_route_decides_as_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    """By the rule and to the version that the page names."""
+    (asked,) = [arguments for arguments in commands("explain") if "httproute.yaml" in arguments]
+    assert main(asked) == 0
+    assert "version shop-v2" in (out := capsys.readouterr().out) and "rule shop/2" in out
 
 
 def test_the_synopsis_of_serve_names_every_option_and_no_other() -> None:

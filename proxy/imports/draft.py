@@ -134,7 +134,7 @@ class Draft:
 
     def _service_name(self, stable: Backend, own: str) -> str:
         full = stable.label.replace("/", ".")
-        names = (stable.name + own, full + own, f"{full}.{stable.scheme}{own}")
+        names = chain((stable.name + own, full + own), (f"{full}.{n}{own}" for n in count(2)))
         return next(name for name in names if name not in self.services)
 
     def _url(self, backend: Backend, owner: Object, node: Node) -> str:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from proxy.rules.nodes import Items, Map, Node, Path, Scalar, TreeError, trees
 
 DEFAULT_NAMESPACE = "default"
+NUMBER_DIGITS_MAX = 10
+"""Digits of a number; Kubernetes' have 32 bits."""
 
 _mentions = re.compile(r"^(?:apiVersion|kind)\s*:", re.MULTILINE).search
 _mentions_in_json = re.compile(r'"apiVersion"\s*:').search
@@ -97,6 +99,12 @@ def text_at(node: Node | None, *path: str) -> str:
     """The text under these keys; empty if there is none."""
     found = get(node, *path)
     return found.text if isinstance(found, Scalar) else ""
+
+
+def number_at(node: Node | None, *path: str, default: int) -> int:
+    """The whole number under these keys; what is none counts as absent, as Kubernetes would not have taken it."""
+    text = text_at(node, *path)
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= NUMBER_DIGITS_MAX else default
 
 
 def items_at(node: Node | None, *path: str) -> list[Node]:

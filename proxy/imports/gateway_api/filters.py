@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from proxy.imports.manifests import get, items_at, text_at
+from proxy.imports.manifests import get, items_at, number_at, text_at
 from proxy.rules.action_grammar import request_name, response_name
 from proxy.rules.nodes import Node, Scalar
 
@@ -31,9 +31,10 @@ def read(node: Node, say: Say) -> Keys:
 def percent(node: Node | None) -> float:
     """The share of requests that a mirror gets."""
     fraction = get(node, "fraction")
-    if fraction is not None:
-        return round(100 * int(text_at(fraction, "numerator")) / int(text_at(fraction, "denominator") or 100), 4)
-    return float(text_at(node, "percent") or 100)
+    if fraction is None:
+        return min(number_at(node, "percent", default=100), 100)
+    whole = number_at(fraction, "denominator", default=100) or 100
+    return min(round(100 * number_at(fraction, "numerator", default=0) / whole, 4), 100)
 
 
 def _request_headers(node: Node | None, say: Say) -> Keys:
@@ -75,9 +76,9 @@ def _rewrite(node: Node | None, say: Say) -> Keys:
 
 def _redirect(node: Node | None, say: Say) -> Keys:
     """Without a change there is nothing but a status: the client would be sent in circles."""
-    scheme, port = text_at(node, "scheme"), text_at(node, "port")
-    change = ({"scheme": scheme} if scheme else {}) | _elsewhere(node) | ({"port": int(port)} if port else {})
-    return {"redirect": change and change | {"status": int(text_at(node, "statusCode") or 302)}}
+    scheme, port = text_at(node, "scheme"), number_at(node, "port", default=0)
+    change = ({"scheme": scheme} if scheme else {}) | _elsewhere(node) | ({"port": port} if port else {})
+    return {"redirect": change and change | {"status": number_at(node, "statusCode", default=302)}}
 
 
 def _elsewhere(node: Node | None) -> Keys:

@@ -13,9 +13,9 @@ from proxy.imports.gateway_api import filters
 from proxy.imports.gateway_api.backends import BackendRefs, Refused
 from proxy.imports.gateway_api.filters import Keys
 from proxy.imports.gateway_api.matches import RouteRule
-from proxy.imports.manifests import get, items_at, text_at
+from proxy.imports.manifests import get, items_at, number_at, text_at
 from proxy.rules.grammar import RETRIES_MAX
-from proxy.rules.nodes import Node, Scalar
+from proxy.rules.nodes import Node
 
 HEADERS: Final = ("request_headers", "response_headers")
 METHODS: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -118,7 +118,11 @@ class Outcomes:
                 self._note(rule, node, f"the backendRef is not valid: {refused}; what it would get {became}")
                 continue
             changes = self._own(outcome, own, node, alone=len(refs) == 1)
-            outcome.shares.append(Share(replace(backend, changes=repr(changes or "")), node, _weight(node), changes))
+            outcome.shares.append(
+                Share(
+                    replace(backend, changes=repr(changes or "")), node, number_at(node, "weight", default=1), changes
+                )
+            )
         if not any(share.weight for share in outcome.shares) and not outcome.answers:
             outcome.keys |= filters.FAILED
             why = "is valid and has a weight above 0" if refs else "is given"
@@ -158,9 +162,9 @@ class Outcomes:
         node = get(rule.node, "retry")
         if node is None:
             return {}
-        codes = [int(each.text) for each in items_at(node, "codes") if isinstance(each, Scalar)]
+        codes = [number_at(each, default=0) for each in items_at(node, "codes")]
         retry: dict[str, Any] = {"on": ["connect_failure", "reset", *(code for code in codes if code >= 500)]}
-        attempts = int(text_at(node, "attempts") or 0)
+        attempts = number_at(node, "attempts", default=0)
         if attempts:
             retry = {"attempts": min(attempts, RETRIES_MAX)} | retry
         for wrong, what in (
@@ -188,11 +192,6 @@ class Outcomes:
             cookie["ttl"] = duration(text_at(node, "absoluteTimeout"))
         outcome.comments.append("A session stays with its version whatever the weights become.")
         return {"sticky": {"mode": "pin", "cookie": cookie, "on_zero": "keep"}}
-
-
-def _weight(node: Node) -> int:
-    text = text_at(node, "weight")
-    return int(text) if text.isdigit() else 1
 
 
 def _timeouts(node: Node) -> Keys:
