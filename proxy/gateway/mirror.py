@@ -143,8 +143,9 @@ class _Verdict:
     def _example(self, real: Digest, answer: Digest, kinds: list[str]) -> Example:
         """No body, no query, no cookie: what is secret of a person stays in the services."""
         mirror, head = self._mirror, self._head
+        request_id = head.fields.get(b"x-request-id", (self._id,))[-1]  # of a trusted proxy, or ours
         return {
-            "at": time(), "request_id": self._id.decode(), "route": mirror.route, "rule": mirror.rule,
+            "at": time(), "request_id": _shown(request_id), "route": mirror.route, "rule": mirror.rule,
             "method": _shown(head.method), "host": _shown(head.host), "path": _shown(head.path),
             "differences": kinds,
             "real": _answer(mirror.version, real, mirror.compared),

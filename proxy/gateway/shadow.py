@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from time import thread_time
 from typing import Final
 
 from proxy.clock import Clock
@@ -25,6 +27,10 @@ ANSWER_S: Final = 30.0
 """How long a copy may take from its begin to the last byte of its answer, if the service's `response` sets no limit."""
 ANSWER_BYTES_SPARE: Final = 1024 * 1024
 """An answer that is longer than the real one by more than this is cut off: it differs, and may have no end."""
+BUSY: Final = 0.9
+"""A worker that used this part of its core since the last sweep makes no copies for BUSY_S: each costs as much as a
+request, and it is real ones that are waiting."""
+BUSY_S: Final = 1.0
 REST: Final = PassiveHealth(consecutive_5xx=5, ejection=1.0)
 """An endpoint that fails so many copies in a row (no whole answer; statuses are answers) gets none for a second, longer
 each further time, up to ten: connecting in vain for each request, or reading what has no end, costs more than all the
@@ -33,14 +39,20 @@ rest of a copy."""
 
 class Shadows:
     """All copies of one worker that are under way. They have endpoints of their own: no connection, health or balance
-    of real requests is touched by what becomes of them, nor the other way round."""
+    of real requests is touched by what becomes of them, nor the other way round.
 
-    __slots__ = ("_clock", "open", "registry")
+    spare: the worker has time for more of them.
+    """
+
+    __slots__ = ("_busy_until", "_clock", "_cpu_s", "_swept", "open", "registry", "spare")
 
     def __init__(self, clock: Clock, workers: int) -> None:
         self._clock = clock
+        self._cpu_s = self._busy_until = 0.0
+        self._swept = math.inf  # nothing is measured before the first sweep
         self.registry = EndpointRegistry(clock, workers)
         self.open: set[Shadow] = set()
+        self.spare = True
 
     def due(self, seconds: float) -> float:
         return self._clock.now + (seconds or ANSWER_S)
@@ -54,10 +66,18 @@ class Shadows:
             endpoint.judge()
 
     def sweep(self, now: float) -> None:
-        """End those that take too long."""
+        """End those that take too long; see whether there is time for more."""
+        self._measure(now)
         for shadow in [shadow for shadow in self.open if shadow.deadline <= now]:
             shadow.overdue()
         self.registry.sweep(now)
+
+    def _measure(self, now: float) -> None:
+        cpu_s = thread_time()
+        if cpu_s - self._cpu_s > BUSY * (now - self._swept) > 0:
+            self._busy_until = now + BUSY_S
+        self._cpu_s, self._swept = cpu_s, now
+        self.spare = now >= self._busy_until
 
     def close(self) -> None:
         """End all, and every connection they had."""
@@ -86,7 +106,8 @@ class Target:
     @property
     def takes_more(self) -> bool:
         """Whether a copy that begins now would not be dropped at once."""
-        return self.counts.in_flight < IN_FLIGHT_MAX and any(one.available for one in self.version.endpoints)
+        room = self.shadows.spare and self.counts.in_flight < IN_FLIGHT_MAX
+        return room and any(endpoint.available for endpoint in self.version.endpoints)
 
 
 class Shadow:

@@ -11,13 +11,19 @@ import pytest
 
 from proxy.gateway import shadow
 from proxy.gateway.retry import REPLAYED_BYTES_MAX
-from proxy.rules.actions import Compare, Mirror
+from proxy.rules.actions import Compare, HeaderChanges, Mirror, PathChange, Rewrite
 from proxy.rules.model import Limits, PassiveHealth, Retry, RuleFile, Split
 from proxy.rules.person import Sticky, StickyKey
 from tests.talk import OK, Answer, Stage, Upstream, forwarded, masked, rules, stage, until, wire
 
 GET = wire("GET /x HTTP/1.1", "Host: a", "Connection: close")
 COMPARED = Mirror("v2", compare=Compare())
+
+
+@pytest.fixture(autouse=True)
+def idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests wait by turning the loop, which must not count as work."""
+    monkeypatch.setattr(shadow, "thread_time", lambda: 0.0)
 
 
 def mirroring(*mirrors: Mirror, **service: Any) -> Callable[[list[str]], RuleFile]:
@@ -125,6 +131,31 @@ async def test_a_request_with_a_larger_body_is_not_copied_but_counted() -> None:
         await made.ask(wire("POST / HTTP/1.1", "Host: a", f"Content-Length: {size}", "Connection: close") + b"x" * size)
         assert await copies_end(made, 1) == {"too_large": 1}
         assert made.upstreams[1].heads == []
+
+
+async def test_a_copy_is_changed_as_a_request_to_its_version_would_be() -> None:
+    """Header changes of route and version, rewrites; what the rules change of the real answer is not compared."""
+
+    def build(urls: list[str]) -> RuleFile:
+        made = mirroring(COMPARED)(urls)
+        changes = {name: HeaderChanges(set=(("X-For", name),)) for name in ("v1", "v2")}
+        service = made.services["s"]
+        versions = {
+            name: replace(version, request_headers=changes[name], response_headers=changes[name])
+            for name, version in service.versions.items()
+        }
+        typed = HeaderChanges(set=(("Content-Type", "x/y"),))
+        route = replace(made.routes[0], rewrite=Rewrite(path=PathChange("full", "/new")), response_headers=typed)
+        return replace(made, services={"s": replace(service, versions=versions)}, routes=(route,))
+
+    async with stage(OK, OK, rule_file=build) as made:
+        heard = await made.ask(GET)
+        assert b"X-For: v1\r\n" in heard and b"Content-Type: x/y\r\n" in heard
+        assert await copies_end(made, 1) == {"same": 1}
+        real, copy = (upstream.heard[0] for upstream in made.upstreams)
+        assert real.startswith(b"GET /new HTTP/1.1\r\n") and b"\r\nX-For: v1\r\n" in real
+        mark = b"X-Gray-Version: v2\r\nX-Gray-Mirror: 1\r\n"
+        assert copy == real.replace(b"X-For: v1", b"X-For: v2").replace(b"X-Gray-Version: v1\r\n", mark)
 
 
 async def test_each_mirror_gets_its_own_copy() -> None:
@@ -308,6 +339,24 @@ async def test_one_that_hangs_holds_a_bounded_number_and_nobody_waits(monkeypatc
         assert await copies_end(made, 3) == {"timeout": 3}
         gate.set()
         await until(lambda: not slow.open, "its connections end")
+
+
+async def test_a_busy_worker_makes_no_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Real requests come first: after nine tenths of a core for one sweep, there are none for a second."""
+    used_s, wanted = 0.0, dict[str, int]()
+    monkeypatch.setattr(shadow, "thread_time", lambda: used_s)
+    async with stage(OK, OK, rule_file=mirroring()) as made:
+        shadows, now = made.gateway._shadows, made.gateway._state.clock.now
+        made.gateway._timer.cancel()  # time goes by here as it is said
+        for passed_s, worked_s, result in (
+            (100.0, 0.0, "answered"), (1.0, 0.89, "answered"), (1.0, 0.91, "dropped"), (0.9, 0.0, "dropped"),
+            (0.2, 0.0, "answered"),
+        ):  # fmt: skip
+            now, used_s = now + passed_s, used_s + worked_s
+            shadows.sweep(now)
+            wanted[result] = wanted.get(result, 0) + 1
+            await made.ask(GET)
+            assert await copies_end(made, sum(wanted.values())) == wanted
 
 
 async def test_nobody_waits_for_a_free_connection() -> None:
