@@ -83,9 +83,8 @@ def _place(location: Location, draft: Draft) -> Place | None:
     try:
         if not is_regex(location):
             units.path(path)
-            if kind == "ImplementationSpecific" and not path.endswith("/"):
-                more = f"path {path} stands for whole elements here; nginx took {path}x as well"
-                draft.note(location.ingress, node, more)
+            if kind == "ImplementationSpecific":
+                _note_elements(path, location, draft)
             return Place(location, "exact" if kind == "Exact" else "prefix", path)
         tailed = _with_tail(path)
         if tailed is None:
@@ -94,6 +93,8 @@ def _place(location: Location, draft: Draft) -> Place | None:
             place, rest = Place(location, "prefix", units.path(tailed["base"] or "/")), _TAILS[tailed["tail"]]
             if not tailed["tail"] and kind == "Exact":
                 place.kind = "exact"
+            elif not tailed["tail"].startswith(("/.", "/(", "(/", "(?:/")):
+                _note_elements(place.value, location, draft)
     except ValueError as error:
         draft.note(location.ingress, node, f"path {path} is left out: {error}")
         return None
@@ -103,6 +104,12 @@ def _place(location: Location, draft: Draft) -> Place | None:
         except ValueError as error:
             draft.note(location.ingress, target, f"rewrite-target is left out for path {path}: {error}")
     return place
+
+
+def _note_elements(path: str, location: Location, draft: Draft) -> None:
+    if not path.endswith("/"):
+        text = f"path {path} stands for whole elements here; nginx took {path}x as well"
+        draft.note(location.ingress, location.backends[0].node, text)
 
 
 def _regex(path: str) -> str:

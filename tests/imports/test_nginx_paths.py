@@ -147,6 +147,13 @@ def test_nginx_own_prefix_is_of_characters() -> None:
     assert world.notes == ["path /api stands for whole elements here; nginx took /apix as well"]
 
 
+@pytest.mark.parametrize("path", ["/api", "/api(.*)", "/api/?(.*)", "/api.*"])
+def test_regexes_that_go_on_after_a_prefix_are_noted_likewise(path: str) -> None:
+    world = World(host_of((path, FREE, "api"), use_regex="true"))
+    assert service(world, "/api/x") == "api" and service(world, "/apix") == ""
+    assert world.notes == ["path /api stands for whole elements here; nginx took /apix as well"]
+
+
 @pytest.mark.parametrize(
     ("path", "use", "said"),
     [
