@@ -118,11 +118,8 @@ class Outcomes:
                 self._note(rule, node, f"the backendRef is not valid: {refused}; what it would get {became}")
                 continue
             changes = self._own(outcome, own, node, alone=len(refs) == 1)
-            outcome.shares.append(
-                Share(
-                    replace(backend, changes=repr(changes or "")), node, number_at(node, "weight", default=1), changes
-                )
-            )
+            named = replace(backend, changes=repr(changes) if changes else "")
+            outcome.shares.append(Share(named, node, number_at(node, "weight", default=1), changes))
         if not any(share.weight for share in outcome.shares) and not outcome.answers:
             outcome.keys |= filters.FAILED
             why = "is valid and has a weight above 0" if refs else "is given"
