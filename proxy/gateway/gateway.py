@@ -21,7 +21,7 @@ from proxy.gateway.exchange import Exchange
 from proxy.gateway.lingering import Lingering
 from proxy.gateway.logged import exchanges
 from proxy.gateway.shadow import Shadows
-from proxy.gateway.snapshot import Snapshot, make_snapshot
+from proxy.gateway.snapshot import Snapshot, making_snapshot
 from proxy.gateway.state import State
 from proxy.http.headers import Peer
 from proxy.http.message import RequestHead
@@ -30,6 +30,7 @@ from proxy.observe.counters import Counters, Counts
 from proxy.observe.observer import Observer
 from proxy.rules.model import RuleFile
 from proxy.settings import Settings
+from proxy.steps import Steps, finish
 from proxy.upstream.endpoint import EndpointRegistry
 
 QUEUE_S: Final = 0.2
@@ -50,7 +51,7 @@ class Gateway:
         self._registry = EndpointRegistry(clock, settings.workers)
         self._shadows = Shadows(clock, settings.workers)
         door = Door(settings.max_connections, settings.max_connections_per_client)
-        self._state = State(clock, counters, self._snapshot(0, RuleFile({}, ()), counters), door)
+        self._state = State(clock, counters, finish(self._making(0, RuleFile({}, ()), counters)), door)
         self._lingering = Lingering()
         self._certificates: Certificates | None = None
         self._listeners: list[Listener] = []
@@ -62,14 +63,23 @@ class Gateway:
 
     def apply(self, generation: int, rule_file: RuleFile) -> None:
         """Serve every request from now on by these rules, which have been checked."""
-        snapshot = self._snapshot(generation, rule_file, self._state.counters)
-        self._lingering.add(self._state.snapshot)
-        self._state.snapshot = snapshot
-        self.reader = snapshot.reader
+        finish(self.applying(generation, rule_file))
 
-    def _snapshot(self, generation: int, rule_file: RuleFile, counters: Counters) -> Snapshot:
+    def applying(self, generation: int, rule_file: RuleFile) -> Steps[None]:
+        """The same in steps, between which requests are served: by the earlier rules until the very last of them are
+        made, then by these. One at a time."""
+        snapshot = yield from self._making(generation, rule_file, self._state.counters)
+        earlier, self._state.snapshot = self._state.snapshot, snapshot
+        self.reader = snapshot.reader
+        self._lingering.add(earlier)
+        self._registry.retire_all_but(
+            {(version.service, version.name, one.url) for version in snapshot.versions for one in version.endpoints}
+        )
+        yield from earlier.taking_apart()
+
+    def _making(self, generation: int, rule_file: RuleFile, counters: Counters) -> Steps[Snapshot]:
         chance = random.random, _issue
-        return make_snapshot(generation, rule_file, self._registry, self._shadows, counters, *chance, self._kept)
+        return making_snapshot(generation, rule_file, self._registry, self._shadows, counters, *chance, self._kept)
 
     def set_health(self, up: dict[str, bool]) -> None:
         """What active checks say of endpoints, by url."""

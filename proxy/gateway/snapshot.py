@@ -17,16 +17,19 @@ from proxy.http.edits import FieldEdits, RequestEdits
 from proxy.http.h1 import RequestReader
 from proxy.http.message import RequestHead
 from proxy.observe.counters import Counters, DecisionCounts, VersionCounts
-from proxy.rules.compile import compile_table
+from proxy.rules.compile import compiling
 from proxy.rules.decision import Decision
 from proxy.rules.model import Retry, Route, RuleFile, Service, Timeouts
 from proxy.rules.reach import fallbacks, rescuer
 from proxy.rules.table import RouteTable
+from proxy.steps import Steps
 from proxy.upstream.endpoint import Endpoint, EndpointRegistry
 from proxy.upstream.tls import security
 from proxy.upstream.version import Version
 
 VIA: Final = b"Via: 1.1 grayhound\r\n"
+LANES_AT_ONCE: Final = 64
+"""Lanes given up in one step, some 0.1 ms."""
 
 
 class Lane:
@@ -96,12 +99,20 @@ class Snapshot:
     generation: int
     table: RouteTable
     reader: RequestReader
-    lanes: tuple[Lane, ...]
+    lanes: list[Lane]
     nowhere: Lane
     versions: tuple[Version, ...]
 
+    def taking_apart(self) -> Steps[None]:
+        """Let go of it a little at a step, once nobody takes a lane from it any more: at once would take as long as a
+        hundred requests where the rules are many."""
+        yield from self.table.taking_apart()
+        while self.lanes:
+            del self.lanes[-LANES_AT_ONCE:]
+            yield
 
-def make_snapshot(
+
+def making_snapshot(
     generation: int,
     rule_file: RuleFile,
     registry: EndpointRegistry,
@@ -111,26 +122,26 @@ def make_snapshot(
     issue: Callable[[], str],
     kept: frozenset[bytes] = frozenset(),
     now: Callable[[], float] = time.time,
-) -> Snapshot:
+) -> Steps[Snapshot]:
     """Compile the rules and join them with what lives on: endpoints, shadows and counters. kept: fields of requests
     that somebody besides the house and the rules reads."""
-    table = compile_table(rule_file, draw, issue, now)
-    versions = _versions(rule_file, registry, draw)
+    table = yield from compiling(rule_file, draw, issue, now)
+    versions = yield from _versions(rule_file, registry, draw)
     mirroring = Mirroring(rule_file, shadows, counters, draw)
     routes = {route.name: route for route in rule_file.routes}
-    lanes = tuple(
-        _lane(decision, routes[decision.route], rule_file.services.get(decision.service), versions, counters, mirroring)
-        for decision in table.decisions
-    )
+    lanes = []
+    for decision in table.decisions:
+        route, service = routes[decision.route], rule_file.services.get(decision.service)
+        lanes.append(_lane(decision, route, service, versions, counters, mirroring))
+        yield
     nowhere = Lane(None, Timeouts(), Retry(), counters.decision("", "", "", "", ""), VersionCounts())
     return Snapshot(generation, table, RequestReader(table.needs | kept), lanes, nowhere, tuple(versions.values()))
 
 
 def _versions(
     rule_file: RuleFile, registry: EndpointRegistry, draw: Callable[[], float]
-) -> dict[tuple[str, str], Version]:
+) -> Steps[dict[tuple[str, str], Version]]:
     versions = {}
-    named: set[tuple[str, str, str]] = set()
     for service in rule_file.services.values():
         for version in service.versions.values():
             secured = security(version.tls or service.tls, rule_file)
@@ -138,11 +149,10 @@ def _versions(
                 registry.get(service.name, version.name, spec, service.limits, secured, service.slow_start)
                 for spec in version.endpoints
             ]
-            named.update((service.name, version.name, spec.url) for spec in version.endpoints)
             versions[service.name, version.name] = Version(
                 service.name, version.name, endpoints, service.balance, service.passive, draw
             )
-    registry.retire_all_but(named)
+        yield
     return versions
 
 

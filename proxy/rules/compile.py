@@ -21,6 +21,7 @@ from proxy.rules.model import Condition, Route, RuleFile, Service
 from proxy.rules.paths import path_test, prefixes, spellings
 from proxy.rules.pin import NO_PINNING, Now, Pinning, still
 from proxy.rules.table import RouteTable, by_method, by_path
+from proxy.steps import Steps, finish
 
 
 class CompiledRoute(NamedTuple):
@@ -37,23 +38,34 @@ def compile_table(rule_file: RuleFile, draw: Draw, issue: Issue, now: Now = stil
 
     Raises nothing on a file that parse let through.
     """
+    return finish(compiling(rule_file, draw, issue, now))
+
+
+def compiling(rule_file: RuleFile, draw: Draw, issue: Issue, now: Now = still) -> Steps[RouteTable]:
+    """The same, a rule or a host at each step."""
     pinning, services = Pinning(rule_file.cookie_keys, now), rule_file.services
-    compiled = [compile_route(route, services.get(route.service), draw, issue, pinning) for route in rule_file.routes]
-    decisions = [decision for route in compiled for decision in route.decisions]
-    for number, decision in enumerate(decisions):
-        decision.number = number
+    decisions: list[Decision] = []
+    reads: set[bytes] = set()
     by_host: dict[str, list[CompiledRoute]] = defaultdict(list)
-    for route in compiled:
-        for host in dict.fromkeys(route.route.hosts or ("",)):
-            by_host["" if host == "*" else host].append(route)
-    hosts = {host: _paths(routes) for host, routes in by_host.items()}
-    return RouteTable(rule_file, hosts, decisions, frozenset().union(*(route.needs for route in compiled)))
+    for route in rule_file.routes:
+        compiled = yield from compiling_route(route, services.get(route.service), draw, issue, pinning)
+        for number, decision in enumerate(compiled.decisions, len(decisions)):
+            decision.number = number
+        decisions += compiled.decisions
+        reads |= compiled.needs
+        for host in dict.fromkeys(route.hosts or ("",)):
+            by_host["" if host == "*" else host].append(compiled)
+    hosts: dict[str, Decide] = {}
+    for host, routes in by_host.items():
+        hosts[host] = _paths(routes)
+        yield
+    return RouteTable(rule_file, hosts, decisions, frozenset(reads))
 
 
-def compile_route(
+def compiling_route(
     route: Route, service: Service | None, draw: Draw, issue: Issue, pinning: Pinning = NO_PINNING
-) -> CompiledRoute:
-    """One route on its own, service: None if it leads to none; its decisions have no numbers yet."""
+) -> Steps[CompiledRoute]:
+    """One route on its own, a rule at each step; service: None if it leads to none. No decision has its number yet."""
     decisions: list[Decision] = []
     entries: list[Entry] = []
     conditions: list[Condition | None] = []
@@ -71,10 +83,11 @@ def compile_route(
         entries.append((order, test, rule_choices.only, rule_choices.choose))
         conditions.append(condition)
         decisions += rule_choices.decisions
+        yield
     otherwise = _otherwise(route)
     if otherwise is not None:
         decisions.append(otherwise)
-    decide = in_order(entries, conditions, otherwise)
+    decide = yield from in_order(entries, conditions, otherwise)
     if route.respond is not None:
         decisions.append(answered := _answered(route, route.respond))
         decide = _always(answered)

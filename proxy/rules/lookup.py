@@ -16,6 +16,7 @@ from proxy.rules.conditions import Test
 from proxy.rules.decision import Decide, Decision
 from proxy.rules.model import AllOf, Condition, FieldTest, TextTest, ValueSource
 from proxy.rules.values import Read, Values, reader
+from proxy.steps import Steps
 
 INDEXED_MIN: Final = 4
 """Rules of one route that ask for values of one name, from which on one look-up costs less than a test of each."""
@@ -36,9 +37,12 @@ class Group(NamedTuple):
     rules: Index
 
 
-def in_order(entries: Sequence[Entry], conditions: Sequence[Condition | None], otherwise: Decision | None) -> Decide:
-    """What the first rule says that holds, or else `otherwise`. Conditions are those of the entries, in normal form."""
-    loose, groups = _grouped(entries, conditions)
+def in_order(
+    entries: Sequence[Entry], conditions: Sequence[Condition | None], otherwise: Decision | None
+) -> Steps[Decide]:
+    """What the first rule says that holds, or else `otherwise`. Conditions are those of the entries, in normal form.
+    A rule at each step."""
+    loose, groups = yield from _grouped(entries, conditions)
     if not groups:
         return _one_by_one(loose, otherwise)
     decide = _by_values(loose, groups, otherwise)
@@ -126,27 +130,30 @@ def required(condition: Condition) -> dict[Name, tuple[str, ...]]:
     return {}
 
 
-def _grouped(entries: Sequence[Entry], conditions: Sequence[Condition | None]) -> tuple[Entries, tuple[Group, ...]]:
+def _grouped(
+    entries: Sequence[Entry], conditions: Sequence[Condition | None]
+) -> Steps[tuple[Entries, tuple[Group, ...]]]:
     """The rules that must be tested one after the other, and groups of those that are found by a value."""
-    offers = [{} if condition is None else required(condition) for condition in conditions]
+    offers: list[dict[Name, tuple[str, ...]]] = []
     distinct: dict[Name, set[str]] = defaultdict(set)
-    for offer in offers:
-        for name, values in offer.items():
+    for condition in conditions:
+        offers.append({} if condition is None else required(condition))
+        for name, values in offers[-1].items():
             distinct[name].update(values)
+        yield
     # A rule is found under the name that tells most rules apart.
     names = [max(offer, key=lambda name: len(distinct[name])) if offer else None for offer in offers]
     many = {name for name, count in Counter(names).items() if name is not None and count >= INDEXED_MIN}
-    indexes: dict[Name, dict[bytes, list[Entry]]] = {name: defaultdict(list) for name in many}
+    indexes: dict[Name, dict[bytes, Entries]] = {name: {} for name in many}
     loose: list[Entry] = []
     for entry, best, offer, condition in zip(entries, names, offers, conditions, strict=True):
+        yield
         if best is None or best not in many:
             loose.append(entry)
             continue
         if isinstance(condition, FieldTest):
             entry = (entry[0], None, *entry[2:])  # being found is all it asks for
+        index = indexes[best]
         for value in dict.fromkeys(offer[best]):
-            indexes[best][value.encode()].append(entry)
-    groups = (
-        Group(reader(*name), {value: tuple(asked) for value, asked in index.items()}) for name, index in indexes.items()
-    )
-    return tuple(loose), tuple(groups)
+            index[value.encode()] = (*index.get(value.encode(), ()), entry)
+    return tuple(loose), tuple(Group(reader(*name), index) for name, index in indexes.items())

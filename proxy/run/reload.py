@@ -18,8 +18,9 @@ from proxy.run.files import Content as FileContent
 from proxy.run.load import Loaded, load, read_files
 from proxy.sources.base import Content, RuleSource
 
-APPLY_TIMEOUT_S: Final = 10.0
-"""From new rules being sent to every worker having them: some milliseconds, a second for the largest file."""
+APPLY_TIMEOUT_S: Final = 60.0
+"""From new rules being sent to every worker having them: some milliseconds; seconds for the largest file under load, as
+traffic has precedence."""
 
 FILES_POLL_S: Final = 1.0
 """A change to a file that the rules name is believed once it stood for so long, and soon enough after two."""
@@ -99,7 +100,7 @@ class Reloader:
         """Give rules without a fault to every worker; returns when all have them."""
         generation = self.state.generation + 1
         self._going_live(loaded.rule_file, generation)
-        self._workers.set_rules(Rules(generation, loaded.rule_file))
+        self._workers.set_rules(await asyncio.to_thread(Rules.pack, generation, loaded.rule_file))
         troubles = await self._workers.applied(generation, APPLY_TIMEOUT_S)
         self.rule_file = loaded.rule_file
         self._files = dict(loaded.rule_file.files)

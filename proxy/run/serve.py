@@ -57,7 +57,7 @@ def serve(settings: Settings) -> int:
         from proxy.run.load import load
 
         loaded = load(content, settings.cookie_key_file)
-        start = Start(settings, reserved.addresses, Rules(1, loaded.rule_file), {}, tls_reserved.addresses)
+        start = Start(settings, reserved.addresses, Rules.pack(1, loaded.rule_file), {}, tls_reserved.addresses)
         control = Control(start, sockets, source, certificates, began)
         # Not uvloop: it keeps SIGCHLD to itself, control must hear of every child, and has little to do otherwise.
         return asyncio.run(control.run(births, content, loaded, admin.getsockname()[1]))

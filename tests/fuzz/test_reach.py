@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from proxy.clock import Clock
 from proxy.gateway.shadow import Shadows
-from proxy.gateway.snapshot import Lane, make_snapshot
+from proxy.gateway.snapshot import Lane, making_snapshot
 from proxy.observe.counters import Counters
 from proxy.rules.model import RuleFile
 from proxy.rules.reach import reach
+from proxy.steps import finish
 from proxy.upstream.endpoint import EndpointRegistry
 from tests.fuzz.test_rules import clients, read, requests, rule_files
 
@@ -40,7 +41,7 @@ def test_no_request_comes_to_a_version_without_a_way(
     shop = replace(rule_file.services["shop"], fallback=how[0], rescue=how[1])
     rule_file = replace(rule_file, services={"shop": shop})
     registry, shadows = EndpointRegistry(Clock(), 1), Shadows(Clock(), 1)
-    snapshot = make_snapshot(1, rule_file, registry, shadows, Counters(), lambda: draw, lambda: "id")
+    snapshot = finish(making_snapshot(1, rule_file, registry, shadows, Counters(), lambda: draw, lambda: "id"))
     ways = reach(rule_file)
     for raw, client in asked:
         decision = snapshot.table.match(read(raw, client, snapshot.table.needs))

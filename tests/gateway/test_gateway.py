@@ -24,12 +24,28 @@ async def test_new_rules_hold_for_the_next_request_on_an_open_connection() -> No
             await client.say(GET)
             await until(lambda: old.heard, "the request is under way")
             the.gateway.apply(2, rules({"v2": [new.url]}))
+            assert [endpoint.url for endpoint in the.endpoints] == [new.url]
             gate.set()
             assert await client.hear(len(OK)) == OK
             await client.say(TAIL)
             assert await client.hear_all() == TAIL_HEARD
         assert (len(old.heard), len(new.heard)) == (1, 1)
         await until(lambda: not old.open, "what the rules no longer name is let go of")
+
+
+async def test_requests_between_the_steps_of_a_reload() -> None:
+    """While new rules are made the earlier ones hold, and their endpoints stay; then the new ones do, at once."""
+    old, new = Upstream(), Upstream()
+    async with stage(old, new, rule_file=lambda urls: rules({"v1": urls[:1]})) as the, the.client() as client:
+        asked = 0
+        for _ in the.gateway.applying(2, rules({"v2": [new.url]})):
+            await client.say(GET)
+            assert await client.hear(len(OK)) == OK
+            asked += 1
+        assert asked > 3 and len(old.heard) >= 3 and new.heard and len(old.heard) + len(new.heard) == asked
+        await client.say(TAIL)
+        assert await client.hear_all() == TAIL_HEARD
+        assert not the.faults
 
 
 async def test_endpoints_that_stay_keep_their_connections() -> None:

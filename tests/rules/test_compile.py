@@ -9,10 +9,11 @@ from time import thread_time
 import pytest
 
 from proxy.http.message import RequestHead
-from proxy.rules.compile import compile_route, compile_table
+from proxy.rules.compile import compile_table, compiling_route
 from proxy.rules.model import AllOf, AnyOf, MethodTest, Otherwise
 from proxy.rules.person import Sticky, StickyCookie, StickyKey
 from proxy.rules.table import RouteTable
+from proxy.steps import finish
 from tests.rules.build import NEXT, SHOP, Route, equal, request, route, rule, rule_file
 
 
@@ -125,7 +126,7 @@ def test_decisions_are_numbered_and_needs_are_known() -> None:
 def test_a_route_is_compiled_from_itself_alone() -> None:
     """Twice the same route gives the same, whatever stands around it."""
     one = route("a", rule("everyone", v1=1, v2=1))
-    first, second = (compile_route(one, SHOP, lambda: 0.9, lambda: "id") for _ in range(2))
+    first, second = (finish(compiling_route(one, SHOP, lambda: 0.9, lambda: "id")) for _ in range(2))
     assert [decision.version for decision in first.decisions] == [decision.version for decision in second.decisions]
     assert first.route is second.route is one
     decision = first.decide(request())

@@ -10,6 +10,7 @@ from proxy.rules.conditions import build, normal
 from proxy.rules.decision import Decide, Decision
 from proxy.rules.lookup import INDEXED_MIN, Entry, in_order, required
 from proxy.rules.model import AllOf, AnyOf, Condition, FieldTest, MethodTest, Not, TextTest
+from proxy.steps import finish
 from tests.rules.build import equal, request
 
 
@@ -22,7 +23,7 @@ def decider(*matches: Condition | None) -> Decide:
         # Every third rule stands for one with a split: it is chosen.
         only = None if order % 3 == 2 else decision
         entries.append((order, test, only, lambda head, decision=decision: decision))  # type: ignore[misc]
-    return in_order(entries, conditions, Decision("shop", "shop", "v1", "", "default"))
+    return finish(in_order(entries, conditions, Decision("shop", "shop", "v1", "", "default")))
 
 
 def winner(decide: Decide, head: RequestHead) -> str:

@@ -29,7 +29,7 @@ async def supervisor() -> AsyncIterator[Supervisor]:
     loop = asyncio.get_running_loop()
     reserved = reserve((Listen("127.0.0.1", 0),), 2)
     settings = replace(Settings("rules.yaml"), workers=2)
-    start = Start(settings, reserved.addresses, Rules(1, RuleFile({}, ())), {})
+    start = Start(settings, reserved.addresses, Rules.pack(1, RuleFile({}, ())), {})
     started = Supervisor(start, reserved.sockets, Registry())
     loop.add_signal_handler(signal.SIGCHLD, started.reap)
     await started.start([give_birth(sockets) for sockets in reserved.sockets])
@@ -87,7 +87,7 @@ async def test_a_stuck_worker_is_replaced(supervisor: Supervisor, monkeypatch: p
 
 async def test_every_worker_gets_each_generation_also_those_born_later(supervisor: Supervisor) -> None:
     """`applied` waits for all; a replacement begins with the current rules."""
-    supervisor.set_rules(Rules(2, RuleFile({}, ())))
+    supervisor.set_rules(Rules.pack(2, RuleFile({}, ())))
     assert await supervisor.applied(2, WAIT_S) == []
     assert [worker.generation for worker in supervisor.workers] == [2, 2]
     first = pid_of(supervisor, 1)
@@ -100,7 +100,7 @@ async def test_rules_that_do_not_arrive_are_said(supervisor: Supervisor) -> None
     """A worker that does not take new rules in time is named."""
     pid = pid_of(supervisor, 2)
     os.kill(pid, signal.SIGSTOP)
-    supervisor.set_rules(Rules(3, RuleFile({}, ())))
+    supervisor.set_rules(Rules.pack(3, RuleFile({}, ())))
     assert await supervisor.applied(3, 0.2) == ["worker 2 has not taken it after 0.2 s"]
     os.kill(pid, signal.SIGCONT)
     assert await supervisor.applied(3, WAIT_S) == []

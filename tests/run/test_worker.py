@@ -33,7 +33,7 @@ class Control:
         self.channel: Channel
         self.reserved = reserved = reserve((Listen("127.0.0.1", 0),), 1)
         self.address = reserved.addresses[0][1:3]
-        self.start = Start(Settings("rules.yaml"), reserved.addresses, Rules(7, RuleFile({}, ())), {})
+        self.start = Start(Settings("rules.yaml"), reserved.addresses, Rules.pack(7, RuleFile({}, ())), {})
 
     async def open(self) -> None:
         self.birth = give_birth(self.reserved.sockets[0])
@@ -77,7 +77,7 @@ async def test_a_worker_serves_drains_and_ends(control: Control) -> None:
     assert (await reader.readline()).startswith(b"HTTP/1.1 404 ")
     writer.close()
     await control.hear("counts")
-    control.channel.send(encode("rules", Rules(8, RuleFile({}, ()))))
+    control.channel.send(encode("rules", Rules.pack(8, RuleFile({}, ()))))
     assert await control.hear("applied") == 8
     control.channel.send(encode("drain", 5.0))
     control.reserved.close()
