@@ -186,8 +186,8 @@ class LoggedTunnel(Tunnel):
         self._cut = True
         super().close()
 
-    def ended(self) -> None:
-        super().ended()
+    def ended(self, end: Any) -> None:
+        super().ended(end)
         if not self._open:
             self._log.record((
                 time(), monotonic() - self._started, self._request_bytes, self._response_bytes,

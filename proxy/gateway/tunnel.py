@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import Transport
 
+from proxy.downstream.limits import FLUSH_S
 from proxy.gateway.state import State
 from proxy.http.headers import Peer, forward_response
 from proxy.http.message import ResponseHead
@@ -61,13 +62,14 @@ class Tunnel:
         other.write_eof()
         return True
 
-    def ended(self) -> None:
+    def ended(self, end: _End) -> None:
         """One of the two connections is no more."""
         self._open -= 1
-        if not self._open:
-            self._counts.tunnels -= 1
+        if end is self.upstream:
             self._endpoint.in_flight -= 1
             self._endpoint.pool.tunnel_ended()
+        if not self._open:
+            self._counts.tunnels -= 1
             self._state.tunnels.discard(self)
             self._state.door.leave(self._peer)
 
@@ -104,7 +106,9 @@ class _End(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if not self._other.is_closing():
             self._other.close()
-        self._tunnel.ended()
+            if self._other.get_write_buffer_size():  # who does not read what is left would stay for ever
+                asyncio.get_running_loop().call_later(FLUSH_S, self._other.abort)
+        self._tunnel.ended(self)
 
     # Each side's writer is stopped by the other side's full buffer: the transport calls the protocol that writes to it.
     def pause_writing(self) -> None:

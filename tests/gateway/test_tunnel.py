@@ -180,6 +180,25 @@ async def test_least_requests_heeds_tunnels() -> None:
         assert len(other.heard) == 6
 
 
+async def test_who_does_not_read_the_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The upstream has said all and left: its place is free at once, and the client has its time to read, no more."""
+    monkeypatch.setattr("proxy.gateway.tunnel.FLUSH_S", 0.1)
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(1)
+        reset(writer)
+
+    async with tunnel(talk) as (the, client):
+        (open_tunnel,) = the.gateway._state.tunnels
+        client.writer.transport.pause_reading()
+        open_tunnel.client.transport.write(b"x" * BIG)
+        open_tunnel.upstream.transport.resume_reading()  # as if little were left to read
+        await client.say(b"x")
+        await until(lambda: the.endpoints[0].pool.open == 0, "the place is free")
+        assert the.version().tunnels == 1
+        await until(lambda: the.version().tunnels == 0, "the client is cut")
+
+
 async def test_closing_gateway_cuts_tunnels() -> None:
     """At the end of the drain both sides are cut."""
     async with tunnel(echo) as (the, client):
