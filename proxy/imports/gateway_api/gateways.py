@@ -50,8 +50,14 @@ class Gateways:
         self.schemes: Schemes = frozenset(listener.scheme for listener in every) or frozenset(SCHEMES.values())
         """Those that requests come over."""
         self._hosts: dict[tuple[str, str], set[str]] = defaultdict(set)  # of listeners, by gateway and scheme
+        first: dict[tuple[str, str], Listener] = {}
         for listener in every:
             self._hosts[listener.gateway, listener.scheme].add(listener.host)
+            other = first.setdefault((listener.scheme, listener.host), listener)
+            if (other.gateway, other.port) != (listener.gateway, listener.port):
+                same = f"port {other.port} of Gateway {other.gateway}"
+                what = f"a rule file knows no ports: routes of port {listener.port} are one with those of {same}"
+                draft.note(listener.owner, listener.node, what)
         self._asked: dict[str, dict[str, set[str]]] = {scheme: defaultdict(set) for scheme in self.schemes}
 
     def hosts(self, route: Object) -> dict[str, Schemes]:
