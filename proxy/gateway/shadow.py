@@ -15,7 +15,8 @@ from proxy.http.edits import RequestEdits
 from proxy.http.headers import Peer
 from proxy.http.message import RequestHead, ResponseHead
 from proxy.observe.mirrors import MirrorCounts
-from proxy.rules.model import PassiveHealth, Timeouts
+from proxy.rules.health import PassiveHealth
+from proxy.rules.model import Timeouts
 from proxy.upstream.endpoint import Endpoint, EndpointRegistry
 from proxy.upstream.stream import UpstreamStream
 from proxy.upstream.version import Version

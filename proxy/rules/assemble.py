@@ -13,6 +13,7 @@ from proxy.rules.actions import Rewrite
 from proxy.rules.expect import Expectation, Trial, TrialRequest
 from proxy.rules.model import Otherwise, Retry, Route, Rule, RuleFile, Service, Timeouts, Version
 from proxy.rules.nodes import path_text
+from proxy.rules.rollouts import DEFAULT_GATES, Rollout
 from proxy.rules.tls import DEFAULT_TLS, Tls
 
 Raw = dict[str, Any]
@@ -23,7 +24,8 @@ def rule_file(raw: Raw) -> RuleFile:
     """The whole model."""
     services = {name: _service(name, service or {}) for name, service in raw.get("services", {}).items()}
     routes = tuple(_route(number, route, services) for number, route in enumerate(raw.get("routes", ()), 1))
-    return RuleFile(services, routes, tuple(_trial(*trial) for trial in raw.get("tests", ())))
+    rollouts = {name: _rollout(name, read or {}, routes) for name, read in raw.get("rollouts", {}).items()}
+    return RuleFile(services, routes, tuple(_trial(*trial) for trial in raw.get("tests", ())), rollouts)
 
 
 def _service(name: str, raw: Raw) -> Service:
@@ -80,6 +82,13 @@ def _waits(raw: Raw, timeouts: Timeouts, retry: Retry) -> Waits:
     if "retry" in raw:
         raw["retry"] = retry = _retry(retry, raw["retry"])
     return timeouts, retry
+
+
+def _rollout(name: str, raw: Raw, routes: tuple[Route, ...]) -> Rollout:
+    route = next((route for route in routes if route.name == raw.get("route")), None)
+    plain = [rule.name for rule in route.rules if rule.match is None and rule.split is not None] if route else []
+    defaults: Raw = {"route": "", "rule": plain[-1] if plain else "", "steps": (), "gates": DEFAULT_GATES}
+    return Rollout(name, old=raw.pop("from", ""), new=raw.pop("to", ""), **(defaults | raw))
 
 
 def _trial(raw: Raw | None, line: int, column: int, path: tuple[str | int, ...]) -> Trial:

@@ -7,7 +7,6 @@ absent from the model, and nothing is said of it here a second time.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final
 
 from proxy.rules import cookies
 from proxy.rules.expect import Expectation, Trial
@@ -29,14 +28,12 @@ from proxy.rules.model import (
 )
 from proxy.rules.nodes import Path
 from proxy.rules.person import Sticky
-from proxy.rules.shapes import near
+from proxy.rules.rollout_check import check_rollouts
+from proxy.rules.shapes import known, listed
 from proxy.rules.tls import DEFAULT_TLS, Tls
 
 Finding = tuple[Path, str]
 """Where in the file, and what is wrong there."""
-
-NAMES_LISTED_MAX: Final = 10
-"""Names that a message lists before it says how many more there are."""
 
 
 def check(rule_file: RuleFile) -> Iterator[Finding]:
@@ -50,6 +47,7 @@ def check(rule_file: RuleFile) -> Iterator[Finding]:
     yield from _duplicates([route.name for route in rule_file.routes], ("routes",), "route")
     for number, route in enumerate(rule_file.routes):
         yield from _check_route(route, rule_file.services, ("routes", number))
+    yield from check_rollouts(rule_file.rollouts, rule_file.routes)
     names = _Names(rule_file)
     for number, trial in enumerate(rule_file.tests):
         yield from _check_trial(trial, names, ("tests", number))
@@ -94,7 +92,7 @@ def _check_tls(tls: Tls, versions: Iterable[Version], at: Path) -> Iterator[Find
 def _check_route(route: Route, services: Mapping[str, Service], at: Path) -> Iterator[Finding]:
     service = services.get(route.service)
     if service is None and route.service and services:
-        yield (*at, "service"), f"unknown service '{route.service}'{_known(route.service, services, 'there are')}"
+        yield (*at, "service"), f"unknown service '{route.service}'{known(route.service, services, 'there are')}"
     if not route.service:
         yield from _check_without_service(route, at)
     yield from _duplicates([rule.name for rule in route.rules], (*at, "rules"), "rule")
@@ -207,16 +205,16 @@ def _check_trial(trial: Trial, names: _Names, at: Path) -> Iterator[Finding]:
     if expect == Expectation():
         yield (*at, "expect"), "a test expects at least one of service, version, route, rule, reason, status, redirect"
     service = names.services.get(expect.service or "")
-    known: dict[str, Iterable[str]] = {
+    words_of: dict[str, Iterable[str]] = {
         "service": names.services,
         "version": service.versions if service is not None else names.versions,
         "route": names.routes,
         "rule": names.routes.get(expect.route or "", names.rules),
     }
-    for key, words in known.items():
+    for key, words in words_of.items():
         word = getattr(expect, key)
         if word and words and word not in words:
-            yield (*at, "expect", key), f"unknown {key} '{word}'{_known(word, words, 'there are')}"
+            yield (*at, "expect", key), f"unknown {key} '{word}'{known(word, words, 'there are')}"
 
 
 # --- Names ---------------------------------------------------------------------------------------------------------
@@ -224,7 +222,7 @@ def _check_trial(trial: Trial, names: _Names, at: Path) -> Iterator[Finding]:
 
 def _known_version(name: str, service: Service | None, at: Path) -> Iterator[Finding]:
     if name and service is not None and service.versions and name not in service.versions:
-        yield at, f"unknown version '{name}' of service '{service.name}'; it has {_listed(service.versions)}"
+        yield at, f"unknown version '{name}' of service '{service.name}'; it has {listed(service.versions)}"
 
 
 def _duplicates(names: list[str], at: Path, what: str) -> Iterator[Finding]:
@@ -233,13 +231,3 @@ def _duplicates(names: list[str], at: Path, what: str) -> Iterator[Finding]:
         first = seen.setdefault(name, number)
         if first != number:
             yield (*at, number, "name"), f"{what} '{name}' stands here twice, first as {what}s[{first}]"
-
-
-def _known(word: str, words: Iterable[str], verb: str) -> str:
-    return near(word, words) or f"; {verb} {_listed(words)}"
-
-
-def _listed(words: Iterable[str]) -> str:
-    names = list(words)
-    more = len(names) - NAMES_LISTED_MAX
-    return ", ".join(names[:NAMES_LISTED_MAX]) + (f" and {more} more" if more > 0 else "")

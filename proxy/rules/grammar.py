@@ -10,13 +10,12 @@ from typing import Any, Final
 from proxy.rules import units
 from proxy.rules.action_grammar import MIRROR, REDIRECT, REQUEST_HEADERS, RESPOND, RESPONSE_HEADERS, REWRITE
 from proxy.rules.expect import Expectation, TrialRequest
+from proxy.rules.health import ActiveHealth, PassiveHealth
 from proxy.rules.match import CONDITION, PATH, TEXT, some
 from proxy.rules.model import (
-    ActiveHealth,
     EndpointSpec,
     Limits,
     Otherwise,
-    PassiveHealth,
     Retry,
     Route,
     Rule,
@@ -27,6 +26,7 @@ from proxy.rules.model import (
     Version,
 )
 from proxy.rules.person import Sticky, StickyCookie, StickyKey
+from proxy.rules.rollout_grammar import ROLLOUTS
 from proxy.rules.shapes import (
     ByKind,
     Key,
@@ -303,6 +303,6 @@ FILE: Final[Reader] = Record(
     Key("services", MapOf("services", units.name, SERVICE)),
     Key("routes", ListOf(ROUTE, low=1), required=True),
     Key("tests", ListOf(TRIAL)),
+    Key("rollouts", ROLLOUTS),
     build=dict,
-    later=("rollouts",),
 )

@@ -78,10 +78,12 @@ def _unreached(rule_file: RuleFile, alive: RuleFile) -> Iterator[Finding]:
     """alive: with those rules and routes alone that requests can come to."""
     named, routed = ({route.service for route in rules.routes} for rules in (rule_file, alive))
     ways = reach(alive)
+    services = {route.name: route.service for route in alive.routes}
+    awaited = {(services.get(rollout.route), rollout.new) for rollout in rule_file.rollouts.values()}
     for name, service in rule_file.services.items():
         if name not in named:
             yield ("services", name), f"no route leads to service '{name}'"
         elif name in routed:
             for version in service.versions:
-                if not ways[name, version] and version != service.stable:
+                if not ways[name, version] and version != service.stable and (name, version) not in awaited:
                     yield ("services", name, "versions", version), f"no rule leads to version '{version}'"

@@ -11,7 +11,9 @@ from typing import Literal
 
 from proxy.rules.actions import HeaderChanges, Mirror, Redirect, Respond, Rewrite, Scheme
 from proxy.rules.expect import Trial
+from proxy.rules.health import ActiveHealth, PassiveHealth
 from proxy.rules.person import Sticky
+from proxy.rules.rollouts import Rollout
 from proxy.rules.tls import DEFAULT_TLS, Tls
 
 ValueSource = Literal["header", "cookie", "query"]
@@ -322,36 +324,6 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class ActiveHealth:
-    """Each endpoint is asked at intervals whether it is well."""
-
-    path: str
-    """What to GET."""
-    interval: float = 5.0
-    """Seconds between two checks of one endpoint."""
-    timeout: float = 1.0
-    """Seconds to wait for the answer."""
-    healthy_after: int = 2
-    """Good answers in a row until an endpoint that was down is used again."""
-    unhealthy_after: int = 3
-    """Bad answers in a row until an endpoint is no longer used."""
-    status: tuple[tuple[int, int], ...] = ((200, 399),)
-    """(first, last) of the statuses that are good, both included."""
-
-
-@dataclass(frozen=True, slots=True)
-class PassiveHealth:
-    """An endpoint that answers real traffic badly is ejected for a while."""
-
-    consecutive_5xx: int = 5
-    """Statuses 500 to 599, failed connections and resets in a row until it is ejected."""
-    ejection: float = 30.0
-    """Seconds it is out the first time; longer each further time."""
-    max_ejected: float = 0.5
-    """At most this share of a version's endpoints is out at a time."""
-
-
-@dataclass(frozen=True, slots=True)
 class Service:
     """What clients ask for."""
 
@@ -393,6 +365,8 @@ class RuleFile:
     """In file order."""
     tests: tuple[Trial, ...] = ()
     """The file's own tests, run before it is taken into use."""
+    rollouts: dict[str, Rollout] = field(default_factory=dict)
+    """By name: weights that the proxy itself moves, step by step."""
     files: dict[str, bytes] = field(default_factory=dict, repr=False)
     """What stands in the files that it names, by path; filled in by who may read files."""
     cookie_keys: tuple[bytes, ...] = field(default=(), repr=False)

@@ -20,6 +20,9 @@ Note = tuple[int, int, Path, str]
 NUMBER_MAX: Final = 2**63 - 1
 """The greatest number anywhere: what other systems call a 64-bit integer."""
 
+NAMES_LISTED_MAX: Final = 10
+"""Names that a message lists before it says how many more there are."""
+
 _KINDS: Final = {Scalar: "a text", Items: "a list", Map: "a map"}
 
 
@@ -107,12 +110,10 @@ def integer(low: int, high: int) -> Unit:
     return Unit(what, parse, {"type": "integer", "minimum": low, "maximum": high}, plain=True)
 
 
-def choice(*words: str, later: Iterable[str] = ()) -> Unit:
-    """One of a few words; `later` are known, and not supported yet."""
+def choice(*words: str) -> Unit:
+    """One of a few words."""
 
     def parse(text: str) -> str:
-        if text in later:
-            raise ValueError(f"not supported in this version: '{text}'")
         if text not in words:
             raise ValueError(f"expected {_either(words)}, not '{text}'{near(text, words)}")
         return text
@@ -252,26 +253,20 @@ class Key:
 
 
 class Record:
-    """A map with known keys. The keys that stand there go to `build`, which may raise ValueError.
-
-    later: keys that are known and refused, because what they ask for is not done yet; ignoring them would send
-    traffic where nobody asked.
-    """
+    """A map with known keys. The keys that stand there go to `build`, which may raise ValueError."""
 
     def __init__(
         self,
         model: type | None,
         *keys: Key,
         build: Callable[..., Any] | None = None,
-        later: Iterable[str] = (),
         one_of: bool = False,
         aside: Iterable[str] = (),
     ) -> None:
         self.model = model
-        self.keys: Final[Mapping[str, Key]] = {key.name: key for key in keys if key.name not in later}
+        self.keys: Final[Mapping[str, Key]] = {key.name: key for key in keys}
         self.required: Final = tuple(key for key in keys if key.required)
         self.build = build or model or dict
-        self.later = frozenset(later)
         self.variants: Final = frozenset(self.keys) - frozenset(aside) if one_of else frozenset[str]()
 
     def read(self, at: Cursor) -> Any:
@@ -301,11 +296,8 @@ class Record:
         for name, (key, _) in node.entries.items():
             if name not in self.keys:
                 complete = False
-                if name in self.later:
-                    at.down(name, key).fault(f"not supported in this version: {name}")
-                else:
-                    hint = near(name, self.keys) or f"; known here: {', '.join(self.keys)}"
-                    at.down(name, key).fault(f"unknown key '{name}'{hint}")
+                hint = near(name, self.keys) or f"; known here: {', '.join(self.keys)}"
+                at.down(name, key).fault(f"unknown key '{name}'{hint}")
         if complete:
             for needed in self.required:
                 if not node.entries.keys() & {needed.name, *needed.unless}:
@@ -351,6 +343,18 @@ def near(word: str, words: Iterable[str]) -> str:
     """`; did you mean 'version'?`, or nothing if no word is near."""
     close = difflib.get_close_matches(word.lower(), list(words), n=1, cutoff=0.6)
     return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def known(word: str, words: Iterable[str], verb: str) -> str:
+    """The name that was meant, or which there are: `; there are a, b`."""
+    return near(word, words) or f"; {verb} {listed(words)}"
+
+
+def listed(words: Iterable[str]) -> str:
+    """Names in a message, which stays one line."""
+    names = list(words)
+    more = len(names) - NAMES_LISTED_MAX
+    return ", ".join(names[:NAMES_LISTED_MAX]) + (f" and {more} more" if more > 0 else "")
 
 
 def _either(words: Iterable[str]) -> str:

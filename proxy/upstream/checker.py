@@ -15,7 +15,8 @@ import aiohttp
 from yarl import URL
 
 import proxy
-from proxy.rules.model import ActiveHealth, RuleFile
+from proxy.rules.health import ActiveHealth
+from proxy.rules.model import RuleFile
 from proxy.tasks import spawn
 from proxy.upstream.tls import Security, client_context, security
 

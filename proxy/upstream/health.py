@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil
 from typing import Final
 
-from proxy.rules.model import PassiveHealth
+from proxy.rules.health import PassiveHealth
 
 EJECTION_FACTOR_MAX: Final = 10
 """The n-th ejection in a row lasts n times as long, up to ten times; Envoy's 300 s to its 30 s."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
-from proxy.rules.model import PassiveHealth
+from proxy.rules.health import PassiveHealth
 from proxy.upstream.balance import Choose, balancer
 from proxy.upstream.endpoint import Endpoint
 from proxy.upstream.health import STEPS, may_eject

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from proxy.gateway import retry
-from proxy.rules.model import Limits, PassiveHealth, Retry, RuleFile, Timeouts
+from proxy.rules.health import PassiveHealth
+from proxy.rules.model import Limits, Retry, RuleFile, Timeouts
 from tests.talk import OK, TAIL, TAIL_HEARD, Answer, Upstream, rules, stage, until, wire
 
 GET = wire("GET / HTTP/1.1", "Host: a")

@@ -12,7 +12,8 @@ import pytest
 from proxy.gateway import shadow
 from proxy.gateway.retry import REPLAYED_BYTES_MAX
 from proxy.rules.actions import Compare, HeaderChanges, Mirror, PathChange, Rewrite
-from proxy.rules.model import Limits, PassiveHealth, Retry, RuleFile, Split
+from proxy.rules.health import PassiveHealth
+from proxy.rules.model import Limits, Retry, RuleFile, Split
 from proxy.rules.person import Sticky, StickyKey
 from tests.talk import OK, Answer, Stage, Upstream, forwarded, masked, rules, stage, until, wire
 

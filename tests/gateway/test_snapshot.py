@@ -10,7 +10,8 @@ from proxy.clock import Clock
 from proxy.gateway.shadow import Shadows
 from proxy.gateway.snapshot import Lane, Snapshot, making_snapshot
 from proxy.observe.counters import Counters
-from proxy.rules.model import PassiveHealth, Retry, RuleFile, Timeouts
+from proxy.rules.health import PassiveHealth
+from proxy.rules.model import Retry, RuleFile, Timeouts
 from proxy.steps import finish
 from proxy.upstream.endpoint import EndpointRegistry
 from tests.talk import rules

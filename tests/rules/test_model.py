@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.rules import actions, expect, model, person
+from proxy.rules import actions, expect, health, model, person, rollouts
 from proxy.rules.parse import parse
 
 ROOT = Path(__file__).parent.parent.parent
@@ -27,7 +27,7 @@ def test_workers_need_no_yaml_reader() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
-@pytest.mark.parametrize("module", [model, expect, actions, person])
+@pytest.mark.parametrize("module", [model, expect, actions, health, person, rollouts])
 def test_every_field_has_its_manual(module: object) -> None:
     """A frozen class with slots, and a text under each field."""
     tree = ast.parse(Path(str(module.__file__)).read_text())  # type: ignore[attr-defined]

@@ -63,7 +63,7 @@ def test_the_files_that_users_copy_are_valid(file: Path) -> None:
     jsonschema.Draft202012Validator(json_schema()).validate(plain(tree(file.read_text())))
 
 
-@pytest.mark.parametrize("key", ["servces", "rollouts"])
+@pytest.mark.parametrize("key", ["servces", "rollout"])
 def test_unknown_keys_are_invalid(key: str) -> None:
     """An editor underlines what the reader refuses."""
     text = "services: {s: {versions: {v: {endpoints: http://a}}}}\nroutes: [{service: s}]\n"

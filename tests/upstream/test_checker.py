@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 from aiohttp import web
 
-from proxy.rules.model import ActiveHealth, EndpointSpec, RuleFile, Service, Version
+from proxy.rules.health import ActiveHealth
+from proxy.rules.model import EndpointSpec, RuleFile, Service, Version
 from proxy.upstream.checker import PROBES_MAX, Checker, Streak, Verdicts
 
 EVERY_10_MS = ActiveHealth("/well?deep=1", interval=0.01, timeout=5.0, healthy_after=2, unhealthy_after=2)

@@ -8,7 +8,8 @@ import random
 import pytest
 
 from proxy.clock import Clock
-from proxy.rules.model import EndpointSpec, Limits, PassiveHealth
+from proxy.rules.health import PassiveHealth
+from proxy.rules.model import EndpointSpec, Limits
 from proxy.upstream.endpoint import Endpoint, EndpointRegistry
 from proxy.upstream.version import Version
 

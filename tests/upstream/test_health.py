@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.rules.model import PassiveHealth
+from proxy.rules.health import PassiveHealth
 from proxy.upstream.health import EJECTION_FACTOR_MAX, STEPS, EndpointHealth, may_eject, weight_part
 
 POLICY = PassiveHealth(consecutive_5xx=3, ejection=30.0)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from proxy.clock import Clock
-from proxy.rules.model import EndpointSpec, Limits, PassiveHealth
+from proxy.rules.health import PassiveHealth
+from proxy.rules.model import EndpointSpec, Limits
 from proxy.upstream.endpoint import Endpoint
 from proxy.upstream.version import PARTIAL_CHOICES_MAX, Version
 
