@@ -46,7 +46,7 @@ def ingresses(draw: st.DrawFn) -> dict[str, Any]:
     return made
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(ingresses(), min_size=1, max_size=3))
 def test_whatever_is_imported_passes_the_check(objects: list[dict[str, Any]]) -> None:
     """Beside one that gives a route for certain: a file that gives none is refused."""
