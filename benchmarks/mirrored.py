@@ -40,13 +40,13 @@ class Mirrored(asyncio.Protocol):
         elif self.mood == "garbage":
             self.transport.write(b"\x16\x03\x01 what?\r\n\r\n")
         elif self.mood == "endless":
-            self.transport.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + PIECE)
+            self.transport.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
             self.resume_writing()
 
     def resume_writing(self) -> None:
-        """One more piece, and the next when there is room for it."""
+        """More than the transport takes at once, and more again when there is room for it."""
         if not self.transport.is_closing():
-            self.transport.write(PIECE * 8)
+            self.transport.write(PIECE * 64)
 
 
 async def serve(mood: str, port: int) -> None:
