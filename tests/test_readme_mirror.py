@@ -11,7 +11,7 @@ import pytest
 from proxy.gateway.retry import REPLAYED_BYTES_MAX
 from proxy.gateway.shadow import ANSWER_BYTES_SPARE, IN_FLIGHT_MAX, REST
 from proxy.http.digest import KINDS
-from proxy.observe.mirrors import RESULTS
+from proxy.observe.mirrors import RESULTS, ROOM_MIN
 from proxy.rules.actions import Compare, Mirror
 from proxy.upstream.health import EJECTION_FACTOR_MAX
 from tests.serve import Proxy, services, serving
@@ -48,7 +48,8 @@ def test_the_numbers_and_words_it_says_are_those_of_the_code() -> None:
     rows = re.findall(r"^\| (`[a-z_`, ]+`) \|", SECTION, re.MULTILINE)
     assert {word for row in rows for word in re.findall(r"`([a-z_]+)`", row)} - {"result"} == set(RESULTS)
     assert all(f"`{kind}`" in SECTION for kind in KINDS)
-    assert f"{IN_FLIGHT_MAX} copies are under way" in SECTION and f"{REPLAYED_BYTES_MAX // 1024} KiB" in SECTION
+    assert f"{ROOM_MIN} at first, up to {IN_FLIGHT_MAX} as they are answered" in " ".join(SECTION.split())
+    assert f"{REPLAYED_BYTES_MAX // 1024} KiB" in SECTION
     assert f"{ANSWER_BYTES_SPARE // 1024 // 1024} MiB longer" in SECTION
     assert (REST.consecutive_5xx, REST.ejection, EJECTION_FACTOR_MAX) == (5, 1, 10) and "five failures" in SECTION
     assert f"methods: [{', '.join(Mirror('v2').methods)}]" in SECTION

@@ -14,7 +14,7 @@ from proxy.http.digest import Digest
 from proxy.http.edits import RequestEdits
 from proxy.http.headers import Peer
 from proxy.http.message import RequestHead, ResponseHead
-from proxy.observe.mirrors import MirrorCounts
+from proxy.observe.mirrors import ROOM_MIN, MirrorCounts
 from proxy.rules.health import PassiveHealth
 from proxy.rules.model import Timeouts
 from proxy.upstream.endpoint import Endpoint, EndpointRegistry
@@ -23,7 +23,8 @@ from proxy.upstream.version import Version
 
 IN_FLIGHT_MAX: Final = 100
 """Copies under way to one version, per worker; further ones are dropped. At 50 ms an answer, 2,000 a second: who does
-not keep up with that gets no more, and a version that hangs holds no more connections and bodies than this."""
+not keep up with that gets no more, and a version that hangs holds no more connections and bodies than this. At first
+there is room for ROOM_MIN: for one more after each whole answer, for half as many after each failure."""
 ANSWER_S: Final = 30.0
 """How long a copy may take from its begin to the last byte of its answer, if the service's `response` sets no limit."""
 ANSWER_BYTES_SPARE: Final = 1024 * 1024
@@ -107,7 +108,7 @@ class Target:
     @property
     def takes_more(self) -> bool:
         """Whether a copy that begins now would not be dropped at once."""
-        room = self.shadows.spare and self.counts.in_flight < IN_FLIGHT_MAX
+        room = self.shadows.spare and self.counts.in_flight < self.counts.room
         return room and any(endpoint.available for endpoint in self.version.endpoints)
 
 
@@ -180,12 +181,14 @@ class Shadow:
         self._end(result)
 
     def _end(self, result: str, *, whole: bool = False) -> None:
+        counts = self._target.counts
         if self._endpoint is not None and result != "dropped":
             self._target.shadows.judge(self._endpoint, whole)
+            counts.room = min(counts.room + 1, IN_FLIGHT_MAX) if whole else max(counts.room // 2, ROOM_MIN)
         self._leave_endpoint()
         self._stream = None
         self._target.shadows.open.discard(self)
-        self._target.counts.in_flight -= 1
+        counts.in_flight -= 1
         self._ended(result, self._digest if result == "answered" else None)
 
     def _leave_endpoint(self) -> None:

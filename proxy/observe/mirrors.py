@@ -8,6 +8,8 @@ RESULTS: Final = ("answered", "same", "different", "timeout", "failed", "too_lar
 """What became of a request that was to be mirrored. answered, but not compared; compared, and same or different;
 timeout: no whole answer in time; failed: no connection, or no whole answer in HTTP; too_large: not sent for its body;
 dropped: not sent, as too many were under way or no endpoint was available."""
+ROOM_MIN: Final = 5
+"""Copies that may be under way to a version that has yet to answer one: who hangs or never ends is found out by few."""
 EXAMPLES_MAX: Final = 20
 """Examples kept of each mirrored version, and made by a worker between two reports; a person looks at a few."""
 
@@ -18,13 +20,15 @@ Example = dict[str, Any]
 class MirrorCounts:
     """Of the requests mirrored to one version. Lives as long as the worker, across reloads.
 
-    in_flight: copies under way. results: by RESULTS; differences: by http.digest.KINDS; examples: since `take`.
+    in_flight: copies under way; room: how many may be. results: by RESULTS; differences: by http.digest.KINDS;
+    examples: since `take`.
     """
 
-    __slots__ = ("differences", "examples", "in_flight", "results")
+    __slots__ = ("differences", "examples", "in_flight", "results", "room")
 
     def __init__(self) -> None:
         self.in_flight = 0
+        self.room = ROOM_MIN
         self.results: dict[str, int] = {}
         self.differences: dict[str, int] = {}
         self.examples: list[Example] = []

@@ -11,6 +11,7 @@ import pytest
 
 from proxy.gateway import shadow
 from proxy.gateway.retry import REPLAYED_BYTES_MAX
+from proxy.observe.mirrors import ROOM_MIN
 from proxy.rules.actions import Compare, HeaderChanges, Mirror, PathChange, Rewrite
 from proxy.rules.health import PassiveHealth
 from proxy.rules.model import Limits, Retry, RuleFile, Split
@@ -322,24 +323,35 @@ async def test_an_example_shows_both_answers_and_no_secret() -> None:
 # --- Mirrored versions in trouble ----------------------------------------------------------------------------------
 
 
-async def test_one_that_hangs_holds_a_bounded_number_and_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Copies beyond the bound are dropped; those that hang end with their time."""
-    monkeypatch.setattr(shadow, "IN_FLIGHT_MAX", 3)
+async def test_one_that_hangs_holds_few_and_nobody_waits() -> None:
+    """Copies beyond the room there is are dropped; those that hang end with their time."""
     gate = asyncio.Event()
-    slow = Upstream(*[Answer(OK, gate=gate)] * 3)
+    slow = Upstream(*[Answer(OK, gate=gate)] * ROOM_MIN)
     async with stage(OK, slow, rule_file=mirroring()) as made:
         async with made.client() as client:
-            for _ in range(10):
+            for _ in range(ROOM_MIN + 7):
                 await client.say(wire("GET / HTTP/1.1", "Host: a"))
                 assert await client.hear(len(OK)) == OK
         assert results(made) == {"dropped": 7}
-        assert made.gateway.counts().gauge["mirror_requests_in_flight"] == {("s", "v2"): 3}
+        assert made.gateway.counts().gauge["mirror_requests_in_flight"] == {("s", "v2"): ROOM_MIN}
         made.gateway._shadows.sweep(made.gateway._state.clock.now + 29)
         assert results(made) == {}
         made.gateway._shadows.sweep(made.gateway._state.clock.now + 31)
-        assert await copies_end(made, 3) == {"timeout": 3}
+        assert await copies_end(made, ROOM_MIN) == {"timeout": ROOM_MIN}
         gate.set()
         await until(lambda: not slow.open, "its connections end")
+
+
+async def test_there_is_more_room_for_one_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One more copy after each whole answer, up to the bound; half as many after a failure."""
+    monkeypatch.setattr(shadow, "IN_FLIGHT_MAX", 12)
+    async with stage(OK, Upstream(*[OK] * 10, *[b"?\r\n\r\n"] * 2), rule_file=mirroring()) as made:
+        room = []
+        for number in range(1, 13):
+            await made.ask(GET)
+            await copies_end(made, number)
+            room.append(made.gateway._state.counters.mirror("s", "v2").room)
+        assert room == [6, 7, 8, 9, 10, 11, 12, 12, 12, 12, 6, 5]
 
 
 async def test_a_busy_worker_makes_no_copies(monkeypatch: pytest.MonkeyPatch) -> None:
