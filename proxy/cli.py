@@ -10,7 +10,7 @@ from typing import Final
 
 import proxy
 from proxy import settings
-from proxy.commands import drain, manifests
+from proxy.commands import diff, drain, manifests
 from proxy.commands.base import EXIT_FAILED, EXIT_USAGE, Command, Parser, UsageError, content_of, counted, pair
 from proxy.errors import RuleError, StartError
 
@@ -179,6 +179,7 @@ COMMANDS: Final = {
     "import": Command(
         "Print the rule file that Kubernetes manifests stand for.", manifests.add_arguments, manifests.run
     ),
+    "diff": Command("Say which requests another rule file would send elsewhere.", diff.add_arguments, diff.run),
     "drain": Command("Wait until a version may be switched off.", drain.add_arguments, drain.run),
     "schema": Command("Print the JSON Schema of the rule file, for editors.", _no_arguments, _schema),
 }

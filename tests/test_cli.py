@@ -137,6 +137,48 @@ def test_explain_of_what_is_no_request_is_usage(rules: str, capsys: Capture, arg
     assert "explain: " in err.splitlines()[-1]
 
 
+def test_diff_is_told_as_by_diff(rules: str, tmp_path: Path, capsys: Capture) -> None:
+    """Exit code 0: no difference, 1: some, 2: trouble."""
+    other = tmp_path / "other.yaml"
+    other.write_text(RULES)
+    assert run("diff", rules, str(other)) == 0
+    assert capsys.readouterr().out == "no difference: every request goes where it went\n"
+    other.write_text(RULES.replace("foo: bar", "foo: baz"))
+    assert run("diff", rules, str(other)) == 1
+    assert capsys.readouterr().out.splitlines()[0] == "route shop"
+    other.write_text("routes: 1")
+    assert run("diff", rules, str(other)) == 2
+    assert run("diff", rules, str(tmp_path / "none.yaml")) == 2
+    assert run("diff", rules) == 2
+
+
+def test_diff_replays_a_log(rules: str, tmp_path: Path, capsys: Capture) -> None:
+    """What would go elsewhere, with examples; what the log does not hold, and what cannot be known without it."""
+    other, log = tmp_path / "other.yaml", tmp_path / "access.log"
+    other.write_text(RULES.partition("tests:")[0].replace("    rules:", "    otherwise: v2\n    rules:"))
+    taken = {"method": "GET", "host": "shop", "target": "/a", "client": "10.0.0.1", "route": "shop", "rule": ""}
+    records = [json.dumps(taken), json.dumps(taken | {"rule": "testers"}), "GET /b", "curl /c -H 'foo: bar'", "{"]
+    log.write_text("\n".join(records))
+    assert run("diff", rules, str(other), "--requests", str(log)) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:5] == [
+        "4 requests replayed",
+        "would go elsewhere: 2 (50 %)",
+        "  2 (50 %)  shop v1 -> shop v2  (route 'shop', no rule)",
+        "      GET shop/a",
+        "      GET /b",
+    ]
+    assert "cannot be known: 1 (25 %)" in lines
+    assert "  header foo, in 2 (50 %)" in lines and "  cookie foo, in 2 (50 %)" in lines
+    assert "not read: 1 line" in lines and lines[-1].startswith("  line 5: ")
+    log.write_text("GET /b")
+    assert run("diff", rules, rules, "--requests", str(log)) == 0
+    assert capsys.readouterr().out == "1 request replayed\nnone would go elsewhere\n"
+    for nothing in (tmp_path / "none.log", tmp_path / "empty.log"):
+        (tmp_path / "empty.log").touch()
+        assert run("diff", rules, rules, "--requests", str(nothing)) == 2
+
+
 def test_schema_is_json_schema(capsys: Capture) -> None:
     """What an editor can load."""
     assert run("schema") == 0

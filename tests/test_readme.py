@@ -114,6 +114,19 @@ def test_its_http_route_decides_as_it_says(capsys: pytest.CaptureFixture[str]) -
     assert "version shop-v2" in (out := capsys.readouterr().out) and "rule shop/2" in out
 
 
+def test_diff_says_what_it_shows(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of the page's rule file and the next step of its release; of a log in two of the forms it names."""
+    (folder / "next.yaml").write_text(YAML[0].replace("{v1: 80, v2: 20}", "{v1: 50, v2: 50}"))
+    lines = re.findall(r"`(GET http.*?|curl -H .*?)`", README)
+    assert len(lines) == 2
+    (folder / "access.log").write_text("\n".join(lines))
+    plain, replayed = commands("diff")
+    assert main(plain) == 1
+    assert all(line.strip() in SHELL for line in capsys.readouterr().out.splitlines())
+    assert main(replayed) == 1
+    assert "would go elsewhere: 0.3 (15 %)" in capsys.readouterr().out
+
+
 def test_the_synopsis_of_serve_names_every_option_and_no_other() -> None:
     assert settings.options().keys() - {"rules"} == OPTIONS
 
