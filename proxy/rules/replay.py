@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from proxy.http.message import RequestHead
@@ -21,6 +22,8 @@ from proxy.rules.sticky import keys
 
 EXAMPLES_MAX: Final = 3
 """Requests shown of each group."""
+REMEMBERED_MAX: Final = 1024
+"""Pairs of shares whose moves are remembered: most requests of a log go few ways."""
 NOWHERE: Final = "404, no route"
 
 
@@ -66,6 +69,7 @@ class Side:
         self._rule_file = rule_file
         self._routes = {route.name: route for route in rule_file.routes}
         self._table = compile_table(rule_file, lambda: 0.0, lambda: "0" * 24)
+        self._spreads: dict[tuple[int, bool], Spread] = {}
         self.reads = _reads(rule_file)
 
     def ask(self, head: RequestHead) -> tuple[str, str, Spread]:
@@ -73,13 +77,17 @@ class Side:
         decision = self._table.match(head)
         if decision is None:
             return "", "", all_to(NOWHERE)
-        return decision.route, decision.rule, self._spread(decision)
+        known = decision.reason in ("match", "default") or (decision.reason == "sticky" and not decision.set_cookie)
+        spread = self._spreads.get((decision.number, known))
+        if spread is None:
+            spread = self._spreads[decision.number, known] = self._spread(decision, known)
+        return decision.route, decision.rule, spread
 
-    def _spread(self, decision: Decision) -> Spread:
+    def _spread(self, decision: Decision, known: bool) -> Spread:
+        """known: the version that was decided is that of every such request."""
         if not decision.version:
             what = "redirect" if isinstance(decision.action, Redirect) else "answer"
             return all_to(f"{what} {decision.status}")
-        known = decision.reason in ("match", "default") or (decision.reason == "sticky" and not decision.set_cookie)
         if known:
             return all_to(f"{decision.service} {decision.version}")
         rule = self._routes[decision.route].rules[decision.rule_order]
@@ -114,12 +122,15 @@ class Replay:
             return
         new_route, new_rule, new = self._new.ask(one.head)
         by = _by(old_route, old_rule), _by(new_route, new_rule)
-        found = moves(old, new)
+        found = _moves(old, new)
         for move in found:
             self.moved.setdefault(Change(move.old, move.new, *by), Group()).add(move.share, one.text)
         if not found and by[0] != by[1]:
             where = " or ".join(owner.version for owner in old.owners)
             self.retaken.setdefault(Change(where, where, *by), Group()).add(1, one.text)
+
+
+_moves = lru_cache(maxsize=REMEMBERED_MAX)(moves)
 
 
 def _by(route: str, rule: str) -> str:
