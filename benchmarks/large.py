@@ -1,0 +1,171 @@
+"""What a very large rule file costs: python -m benchmarks.large [--count 10000] [--seconds 10]
+
+    routes   so many routes, each with a host of its own, a match and a split
+    values   one route whose rules ask for so many values of one header
+
+Printed of each: seconds that `check` takes, from the start to ready, and from a save to its being live in all workers,
+alone and under load; resident memory of control and of a worker; p50 and p99 of requests, with nothing else going on,
+and while one saved file after another is read and applied. Needs wrk (apt-get install wrk).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from benchmarks import load
+from benchmarks.load import Load, Message
+from benchmarks.memory import resident
+from benchmarks.processes import BenchmarkError, accepts, free_port, running
+
+CONNECTIONS = 16
+PATIENCE_S = 300.0
+SERVICES = """\
+services:
+  shop:
+    versions:
+      v1: {{endpoints: ["http://127.0.0.1:{0}"]}}
+      v2: {{endpoints: ["http://127.0.0.1:{1}"]}}
+routes:
+"""
+
+
+def routes(count: int, share: int) -> str:
+    """The route of the requests stands among the others."""
+    return "".join(
+        f"  - name: route-{number}\n    hosts: [host-{number}.example.com]\n    service: shop\n    rules:\n"
+        "      - {name: testers, match: {header: {foo: bar}}, version: v2}\n"
+        f"      - {{name: everyone, split: {{v1: {100 - share}, v2: {share}}}}}\n"
+        for number in range(count)
+    )
+
+
+def values(count: int, share: int) -> str:
+    rules = "".join(
+        f"      - {{name: user-{number}, match: {{header: {{x-user: u{number}}}}}, version: v2}}\n"
+        for number in range(count)
+    )
+    everyone = f"      - {{name: everyone, split: {{v1: {100 - share}, v2: {share}}}}}\n"
+    return f"  - name: shop\n    service: shop\n    rules:\n{rules}{everyone}"
+
+
+KINDS: dict[str, Callable[[int, int], str]] = {"routes": routes, "values": values}
+
+
+class Proxy:
+    """A proxy with one worker before two services, as it was left to the scheduler on which core each runs."""
+
+    def __init__(self, folder: Path, kind: str, count: int, stack: ExitStack) -> None:
+        self._kind, self._count, self._share = kind, count, 1
+        self.core = max(os.sched_getaffinity(0))
+        ports = free_port(), free_port()
+        stack.enter_context(
+            running([sys.executable, "benchmarks/services.py", *map(str, ports)], self.core, folder / "services.log")
+        )
+        self._services = SERVICES.format(*ports)
+        self.file = folder / "rules.yaml"
+        self.save()
+        self.port, self.admin = free_port(), free_port()
+        command = [sys.executable, "-m", "proxy", "serve", str(self.file), "--workers", "1"]
+        command += ["--listen", f"127.0.0.1:{self.port}", "--admin", f"127.0.0.1:{self.admin}"]
+        began = time.monotonic()
+        self._process = subprocess.Popen(command, stderr=open(folder / "serve.log", "wb"))  # noqa: SIM115
+        stack.callback(self._process.wait)
+        stack.callback(self._process.terminate)
+        self._until(lambda: accepts(self.admin) and self._ready())
+        self.start_s = time.monotonic() - began
+
+    def save(self) -> None:
+        """Another share of the new version in every split."""
+        self._share = self._share % 50 + 1
+        new = self.file.with_suffix(".new")
+        new.write_text(self._services + KINDS[self._kind](self._count, self._share))
+        new.rename(self.file)
+
+    def reload(self) -> float:
+        """Seconds until what is saved now is live in all workers."""
+        generation = self._config()["generation"]
+        self.save()
+        began = time.monotonic()
+        self._until(lambda: self._config()["generation"] > generation)
+        return time.monotonic() - began
+
+    def memory(self) -> str:
+        """What control and the worker hold."""
+        pid = self._process.pid
+        worker = int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+        return f"control {resident(pid) >> 20}, worker {resident(worker) >> 20}"
+
+    def _ready(self) -> bool:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/readyz", timeout=PATIENCE_S).close()
+        except OSError:
+            return False
+        return True
+
+    def _config(self) -> dict[str, int]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/api/config", timeout=PATIENCE_S) as answer:
+            config: dict[str, int] = json.load(answer)
+        return config
+
+    def _until(self, done: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while not done():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise BenchmarkError("the proxy ended, or did not do in time what it was told")
+            time.sleep(0.02)
+
+
+def measure(folder: Path, kind: str, count: int, seconds: float) -> None:
+    with ExitStack() as stack:
+        proxy = Proxy(folder, kind, count, stack)
+        began = time.monotonic()
+        subprocess.run([sys.executable, "-m", "proxy", "check", str(proxy.file)], check=True, stdout=subprocess.DEVNULL)
+        check_s = time.monotonic() - began
+        lua = folder / "wrk.lua"
+        fields = {"Host": f"host-{count // 2}.example.com", "X-User": f"u{count // 2}"}
+        lua.write_text(load.script([Message("/", fields=fields)]))
+        print(f"{kind}, {count:,}: check {check_s:.1f} s, start to ready {proxy.start_s:.1f} s")
+        print(f"  reload {proxy.reload():.1f} s without load; MiB: {proxy.memory()}")
+        quiet = load.run("wrk", lua, proxy.port, CONNECTIONS, seconds, proxy.core)
+        took: list[float] = []
+        over = threading.Event()
+        reloading = threading.Thread(target=lambda: took.extend(iter(lambda: over.is_set() or proxy.reload(), True)))
+        reloading.start()
+        busy = load.run("wrk", lua, proxy.port, CONNECTIONS, 2 * seconds, proxy.core)
+        over.set()
+        reloading.join()
+        _tell("nothing else going on", quiet)
+        _tell(f"reloading, {max(took):.1f} s the longest of {len(took)}", busy)
+        print(f"  afterwards MiB: {proxy.memory()}")
+
+
+def _tell(when: str, seen: Load) -> None:
+    errors = f", errors: {seen.errors}" if seen.errors else ""
+    rate = seen.requests / seen.seconds
+    print(f"  {when}: {rate:,.0f} req/s, p50 {seen.p50_ms:.1f} ms, p99 {seen.p99_ms:.1f} ms{errors}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    options = parser.parse_args()
+    for kind in KINDS:
+        with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+            measure(Path(folder), kind, options.count, options.seconds)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
