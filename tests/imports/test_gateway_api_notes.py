@@ -102,6 +102,25 @@ def test_listeners_on_several_ports_are_said_to_be_one() -> None:
     assert note.endswith("routes of port 8080 are one with those of port 80 of Gateway default/gw")
 
 
+def test_weights_that_are_all_0_answer_500() -> None:
+    """As in the API; the file says why."""
+    world = World(http_route({"backendRefs": [{"name": name, "port": 80, "weight": 0} for name in ("v1", "v2")]}))
+    decision = world.decision()
+    assert decision is not None and decision.status == 500
+    assert "No backendRef is valid and has a weight above 0: the API answers 500." in world.text
+
+
+def test_an_alone_backend_with_filters_beside_those_of_its_rule_is_changed_twice() -> None:
+    """First by the rule, then by the version, as the API has it."""
+    first, later = (headers(set=[{"name": "x-by", "value": by}]) for by in ("rule", "backend"))
+    backend = {"name": "v1", "port": 80, "filters": [later]}
+    world = World(http_route({"filters": [first], "backendRefs": [backend]}))
+    (rule,) = world.rule_file.routes[0].rules
+    version = world.rule_file.services["v1"].versions["v1"]
+    assert rule.request_headers is not None and rule.request_headers.set == (("x-by", "rule"),)
+    assert version.request_headers is not None and version.request_headers.set == (("x-by", "backend"),)
+
+
 def test_a_session_is_a_pin() -> None:
     """Its version stays whatever the weights become, as the API has it."""
     session = {"sessionName": "sid", "absoluteTimeout": "1h30m", "cookieConfig": {"lifetimeType": "Permanent"}}
