@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from typing import Any, Final
+from zlib import crc32
 
 from proxy.http.framing import CHUNKED, ChunkedBody
 from proxy.http.message import ResponseHead
 
 KINDS: Final = ("status", "headers", "length", "body")
 """In what two answers may differ; the `kind` of grayhound_mirror_differences_total."""
-HASH_BYTES: Final = 8
-"""Nobody has a reason to forge a body that looks like another's: this guards against chance alone."""
 
 
 class Digest:
     """One answer. `feed` it the body as it comes; a chunked one is compared without its chunks.
 
+    PERF: CRC-32 takes 0.2 of the time of BLAKE2 or SHA-256. It guards against chance alone, but who would gain by a
+    body that only looks like another's?
+
     decoded: the chunks have been taken off already, as they are for a client of HTTP/1.0.
     """
 
-    __slots__ = ("_chunks", "_hash", "_raw", "length", "status")
+    __slots__ = ("_chunks", "_crc", "_raw", "length", "status")
 
     def __init__(self, head: ResponseHead, length: int, *, decoded: bool = False) -> None:
         self.status = head.status
         self.length = 0
         self._raw = head.raw
-        self._hash = blake2b(digest_size=HASH_BYTES)
+        self._crc = 0
         self._chunks = ChunkedBody(decode=True) if length == CHUNKED and not decoded else None
 
     def feed(self, data: bytes) -> None:
@@ -35,12 +36,12 @@ class Digest:
             self._chunks.end(data)
             data = b"".join(self._chunks.data)
         self.length += len(data)
-        self._hash.update(data)
+        self._crc = crc32(data, self._crc)
 
     @property
     def hash(self) -> str:
-        """Of the body so far, in hexadecimal digits."""
-        return self._hash.hexdigest()
+        """Of the body so far: its CRC-32, in hexadecimal digits."""
+        return f"{self._crc:08x}"
 
     def fields(self, find: Any) -> list[tuple[bytes, bytes]]:
         """Names in lower case and values of the fields that `find` finds (h1.field_finder), in order of their names."""
@@ -53,6 +54,6 @@ class Digest:
             self.status == other.status,
             self.fields(find) == other.fields(find),
             self.length == other.length,
-            self._hash.digest() == other._hash.digest(),
+            self._crc == other._crc,
         )
         return [kind for kind, same in zip(KINDS, alike, strict=True) if not same]

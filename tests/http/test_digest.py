@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
-
 import pytest
 
-from proxy.http.digest import HASH_BYTES, KINDS, Digest
+from proxy.http.digest import KINDS, Digest
 from proxy.http.framing import CHUNKED
 from proxy.http.h1 import field_finder, read_response_head
 from tests.talk import wire
@@ -27,7 +25,7 @@ def digest(*lines: str, body: bytes = b"", length: int = 0, pieces: int = 1, dec
 def test_a_body_is_what_its_chunks_hold(pieces: int) -> None:
     """However it was cut, and whatever stands between."""
     made = digest(body=CHUNKS, length=CHUNKED, pieces=pieces)
-    assert made.length == 5 and made.hash == blake2b(b"hello", digest_size=HASH_BYTES).hexdigest()
+    assert made.length == 5 and made.hash == "3610a686"  # by gzip
     assert made.differences(digest(body=b"hello", length=5), FIND) == []
     assert made.differences(digest(body=b"hello", length=CHUNKED, decoded=True), FIND) == []
 
