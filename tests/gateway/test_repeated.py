@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.gateway.test_actions import file
 from tests.talk import TAIL, TAIL_HEARD, Answer, Upstream, masked, stage, wire
 
 BLOCKS = {
@@ -20,13 +21,17 @@ BLOCKS = {
 TARGETS = ("/", "/a?b=c", "/a?b=c", "/x/../y", "/w/%2e%2e/z", "/" + "l" * 900, "/last?%20")
 
 
+@pytest.mark.parametrize("edited", [False, True], ids=["as they came", "edited"])
 @pytest.mark.parametrize("trusted", [(), ("127.0.0.0/8",)], ids=["nobody trusted", "trusted"])
 @pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS.keys())
-async def test_requests_pass_on_as_if_each_came_alone(block: tuple[str, ...], trusted: tuple[str, ...]) -> None:
+async def test_requests_pass_on_as_if_each_came_alone(
+    block: tuple[str, ...], trusted: tuple[str, ...], edited: bool
+) -> None:
     """A service hears the same of a request whether the client sent its like before or not."""
     requests = [wire(f"GET {target} HTTP/1.1", *block) for target in TARGETS]
     requests = [*requests, *requests, wire("GET / HTTP/1.1", "Host: b", "Accept: z"), requests[0]]
-    async with stage(trusted=trusted) as the:
+    edits = "service: s, rewrite: {host: in, replace_prefix: /p}, request_headers: {remove: [cookie, x-other]}"
+    async with stage(trusted=trusted, rule_file=file(edits) if edited else None) as the:
         alone, together = [], []
         for request in requests:
             await the.ask(request + TAIL)

@@ -7,6 +7,7 @@ import pytest
 from proxy.http.edits import FieldEdits, RequestEdits, lines_of
 from proxy.http.h1 import read_request_head, read_response_head
 from proxy.http.headers import Peer, forward_request
+from proxy.http.message import RequestHead
 from proxy.rules.changes import own_target
 from tests.talk import wire
 
@@ -95,3 +96,22 @@ def test_the_head_that_the_client_sent_stays_as_it_was() -> None:
     changed = RequestEdits(FieldEdits(frozenset({"b"})), lambda _: b"/new", b"d")(head)
     assert (head.raw, head.target, head.fields[b"host"]) == (raw, b"/old", (b"a",))
     assert (changed.target, changed.path, changed.host) == (b"/new", b"/old", b"a")
+
+
+def test_what_is_remembered_of_a_head_holds_for_its_lines_alone() -> None:
+    """One with the same fields but further lines, as tracing makes them, is edited anew."""
+    edits = RequestEdits(FieldEdits(frozenset({"b"})), lambda _: b"/new")
+    head = read_request_head(wire("GET /old HTTP/1.1", "Host: a", "B: c"))
+    PEER.admit(head)
+
+    def sent(raw: bytes) -> bytes:
+        like = RequestHead(b"GET", b"/old", 1, b"a", b"/old", b"", head.fields, raw, head.client, plain=True)
+        return forward_request(edits(like), PEER, b"id", b"\r\n", b"", b"endpoint:1")
+
+    plain = sent(head.raw)
+    assert sent(head.raw) == plain and plain.startswith(b"GET /new HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: ")
+    for number in (b"1", b"2"):
+        traced = head.raw[:-2] + b"T: %b\r\n\r\n" % number
+        assert sent(traced) == plain.replace(b"Host: a\r\n", b"Host: a\r\nT: %b\r\n" % number, 1)
+        assert sent(traced.replace(b"Host: a\r\n", b"Z: y\r\nHost: a\r\n")).count(b"\r\nZ: y\r\n") == 1
+    assert sent(head.raw) == plain
