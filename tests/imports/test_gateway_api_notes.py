@@ -121,6 +121,15 @@ def test_an_alone_backend_with_filters_beside_those_of_its_rule_is_changed_twice
     assert version.request_headers is not None and version.request_headers.set == (("x-by", "backend"),)
 
 
+def test_a_backend_with_a_policy_for_tls_is_https() -> None:
+    """Whom to trust is a matter of files, which the rule file has to name."""
+    policy = thing("BackendTLSPolicy", "safe", {"targetRefs": [{"kind": "Service", "name": "v1"}]})
+    world = World(http_route(to("v1")), policy)
+    (endpoint,) = world.rule_file.services["v1"].versions["v1"].endpoints
+    assert endpoint.url == "https://v1.default.svc.cluster.local:80"
+    assert "its host name and certificates are left out" in world.notes[0]
+
+
 def test_a_session_is_a_pin() -> None:
     """Its version stays whatever the weights become, as the API has it."""
     session = {"sessionName": "sid", "absoluteTimeout": "1h30m", "cookieConfig": {"lifetimeType": "Permanent"}}

@@ -30,6 +30,9 @@ class BackendRefs:
         self._services = {(each.namespace, each.name): each for each in draft.objects if each.kind == "Service"}
         self._grants = [each for each in draft.objects if each.kind == "ReferenceGrant"]
         policies = [each for each in draft.objects if each.group == GROUP and each.kind == "BackendTLSPolicy"]
+        for each in policies:
+            what = "its targets become https:// endpoints; its host name and certificates are left out: see `tls:`"
+            draft.note(each, each.body, what)
         self._secured = {
             (each.namespace, text_at(target, "name"))
             for each in policies
