@@ -50,13 +50,14 @@ class Drain:
     @property
     def left(self) -> list[str]:
         """What keeps it from being switched off, in words; empty if nothing does."""
-        return [
-            *(way.text for way in self.ways),
-            *([f"{self.in_flight} in flight"] if self.in_flight else []),
-            *([f"{self.tunnels} tunnel{'s' * (self.tunnels > 1)} open"] if self.tunnels else []),
-            *(["a request on another version may yet turn to it"] if self.standing_in and not self.in_flight else []),
-            *(f"{worker} may still serve by earlier rules" for worker in self.behind),
-        ]
+        found = [way.text for way in self.ways]
+        if self.in_flight:
+            found.append(f"{self.in_flight} in flight")
+        elif self.standing_in:
+            found.append("a request on another version may yet come to it, or a copy is under way")
+        if self.tunnels:
+            found.append(f"{self.tunnels} tunnel{'s' * (self.tunnels > 1)} open")
+        return [*found, *(f"{worker} may still serve by earlier rules" for worker in self.behind)]
 
 
 class Drains:

@@ -1,7 +1,8 @@
-"""What requests that began under earlier rules may yet turn to: a version that stands in for theirs.
+"""What requests that began under earlier rules may yet turn to: a version that stands in for theirs, or gets a copy.
 
-Such a request is in flight on the version it is at, and nowhere counted with the one it may fall back to. But by its
-lane it holds that version as its rules made it, and that is what is looked for here: no request pays for the answer.
+Such a request is in flight on the version it is at, and nowhere counted with the other. But by its lane it holds that
+version as its rules made it, as a copy under way does, and that is what is looked for here: no request pays for the
+answer.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from proxy.upstream.version import Version
 
 
 class Lingering:
-    """The versions of earlier snapshots that a request still holds."""
+    """The versions of earlier snapshots that a request or a copy still holds."""
 
     def __init__(self) -> None:
         self._versions: list[ref[Version]] = []

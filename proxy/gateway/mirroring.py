@@ -20,7 +20,10 @@ from proxy.upstream.version import Version
 
 
 class Mirroring:
-    """Makes mirrors, and keeps the endpoints of the shadows to those that these rules mirror to."""
+    """Makes mirrors, and keeps the endpoints of the shadows to those that these rules mirror to.
+
+    versions: all that copies go to.
+    """
 
     def __init__(self, rule_file: RuleFile, shadows: Shadows, counters: Counters, draw: Callable[[], float]) -> None:
         self._shadows = shadows
@@ -29,6 +32,7 @@ class Mirroring:
         self._services = rule_file.services
         self._people: dict[str, Sticky | None] = {}  # by route, where a rule has no `sticky` of its own
         self._versions = _versions(rule_file, shadows, draw)
+        self.versions = tuple(self._versions.values())
 
     def of(
         self, route: Route, rule: Rule | None, version: str, timeouts: Timeouts, via: bytes

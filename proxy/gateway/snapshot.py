@@ -94,7 +94,7 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """lanes: by Decision.number. nowhere: of requests that no route takes. versions: all that lanes lead to."""
+    """lanes: by Decision.number. nowhere: of requests that no route takes. versions: that they and copies lead to."""
 
     generation: int
     table: RouteTable
@@ -135,7 +135,8 @@ def making_snapshot(
         lanes.append(_lane(decision, route, service, versions, counters, mirroring))
         yield
     nowhere = Lane(None, Timeouts(), Retry(), counters.decision("", "", "", "", ""), VersionCounts())
-    return Snapshot(generation, table, RequestReader(table.needs | kept), lanes, nowhere, tuple(versions.values()))
+    reached = (*versions.values(), *mirroring.versions)
+    return Snapshot(generation, table, RequestReader(table.needs | kept), lanes, nowhere, reached)
 
 
 def _versions(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
+from proxy.rules.actions import Mirror
 from proxy.rules.model import RuleFile
 from tests.talk import OK, Answer, Upstream, rules, stage, until, wire
 
@@ -47,3 +49,25 @@ async def test_what_cannot_turn_elsewhere_leaves_the_other_alone() -> None:
         gate.set()
         assert await client.hear(len(OK)) == OK
         assert the.gateway.counts().lingering == set()
+
+
+async def test_copies_linger_before_and_while_they_are_under_way() -> None:
+    """The rules no longer mirror to v2: a request that began before will be copied there all the same."""
+    answered, copied = asyncio.Event(), asyncio.Event()
+    real, mirror = Upstream(Answer(gate=answered)), Upstream(Answer(gate=copied))
+
+    def mirroring(urls: list[str]) -> RuleFile:
+        made = rules({"v1": urls[:1], "v2": urls[1:]})
+        return replace(made, routes=(replace(made.routes[0], mirror=(Mirror("v2"),)),))
+
+    async with stage(real, mirror, rule_file=mirroring) as the, the.client() as client:
+        await client.say(wire("GET / HTTP/1.1", "Host: a"))
+        await until(lambda: real.heard, "the request is under way")
+        the.gateway.apply(2, rules({"v1": [real.url]}))
+        assert the.gateway.counts().lingering == {("s", "v1"), ("s", "v2")}
+        answered.set()
+        assert await client.hear(len(OK)) == OK
+        await until(lambda: mirror.heard, "the copy is under way")
+        assert the.gateway.counts().lingering == {("s", "v2")}
+        copied.set()
+        await until(lambda: not the.gateway.counts().lingering, "nothing is held")
