@@ -22,6 +22,9 @@ Glossary: the same words in YAML, code, metrics, logs and dashboard.
     match        the condition of a rule
     condition    a test on a request, or several joined by any, all, not
     split        shares of traffic between versions, by weight
+    redirect     the client is told to ask elsewhere; respond: the proxy itself answers
+    rewrite      what a service is asked for instead of what the client asked
+    edits        what rules change of a head, made ready
     sticky       one person stays on one version
     pin          the version a person stays on, in a signed cookie
     bucket       one of 10,000 equal parts of all people
