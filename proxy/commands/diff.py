@@ -41,7 +41,9 @@ def run(given: argparse.Namespace) -> int:
         return _replay(old, new, given.requests)
     except (RuleError, StartError) as error:
         print(error, file=sys.stderr)
-        return EXIT_USAGE
+    except KeyboardInterrupt:
+        pass  # whoever stops a long replay has not been told that there is no difference
+    return EXIT_USAGE
 
 
 def _compare(old: RuleFile, new: RuleFile) -> int:
