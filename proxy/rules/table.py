@@ -9,19 +9,21 @@ from the most to the least specific; the first whose method fits and whose rules
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from proxy.http.message import RequestHead
 from proxy.rules.decision import Decide, Decision
-from proxy.rules.explain import Trace, explain
 from proxy.rules.model import RuleFile
 from proxy.steps import Steps
+
+if TYPE_CHECKING:
+    from proxy.rules.explain import Trace
 
 PARTS_AT_ONCE: Final = 64
 """Of a large table, given up in one step: some 0.1 ms."""
 NOTHING: Final = RuleFile({}, ())
 
-__all__ = ["Decide", "Decision", "RouteTable", "Trace", "by_method", "by_path"]
+__all__ = ["Decide", "Decision", "RouteTable", "by_method", "by_path"]
 
 
 class RouteTable:
@@ -90,6 +92,8 @@ class RouteTable:
 
     def explain(self, head: RequestHead) -> Trace:
         """How match comes to its decision."""
+        from proxy.rules.explain import explain  # not by workers, whose start it would hold up
+
         return explain(self._rule_file, head)
 
 
