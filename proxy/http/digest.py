@@ -15,8 +15,8 @@ KINDS: Final = ("status", "headers", "length", "body")
 class Digest:
     """One answer. `feed` it the body as it comes; a chunked one is compared without its chunks.
 
-    PERF: CRC-32 takes 0.2 of the time of BLAKE2 or SHA-256. It guards against chance alone, but who would gain by a
-    body that only looks like another's?
+    PERF: CRC-32 takes 0.2 of the time of BLAKE2b, 0.4 of SHA-256's. It guards against chance alone, but who would gain
+    by a body that only looks like another's?
 
     decoded: the chunks have been taken off already, as they are for a client of HTTP/1.0.
     """
