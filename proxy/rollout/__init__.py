@@ -1,0 +1,1 @@
+"""Rollouts: the weights of a split moved step by step, by what the counters say."""
