@@ -32,6 +32,7 @@ from proxy.rules.model import (
 from proxy.rules.paths import path_test, prefixes
 from proxy.rules.person import Sticky
 from proxy.rules.pin import Now, Pin, Pinning, Pins, still
+from proxy.rules.reach import told_stand_ins
 from proxy.rules.split import Owner, bucketer, default_salt, owner_of, owners, shares
 from proxy.rules.values import reader
 
@@ -102,7 +103,8 @@ class Trace:
 
     route: empty if no route takes the request (404). version: empty if it is drawn at random, or none. redirect: the
     URL that the client is sent to. request, response: what the rules change of them, in words; what a version changes
-    only if it is known. copies: whether mirrors get one, in words. Otherwise the words of Decision.
+    only if it is known. copies: whether mirrors get one, in words. stand_ins: what becomes of it where the version has
+    no available endpoint, or fails. Otherwise the words of Decision.
     """
 
     method: str
@@ -120,6 +122,7 @@ class Trace:
     request: tuple[str, ...] = ()
     response: tuple[str, ...] = ()
     copies: tuple[str, ...] = ()
+    stand_ins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +180,7 @@ def _ended(asked: Trace, route: Route, decided: _Decided, rule_file: RuleFile, h
         request=() if decided.status else told_request(route, decided.taken, version, head),
         response=told_response(route, decided.taken, version),
         copies=() if decided.status else told_copies(route, decided.taken, decided.version, head),
+        stand_ins=() if service is None or version is None else told_stand_ins(service, version.name),
     )
 
 

@@ -69,6 +69,14 @@ def reach(rule_file: RuleFile) -> Ways:
     return ways
 
 
+def told_stand_ins(service: Service, version: str) -> tuple[str, ...]:
+    """Who stands in for a version and when, in words."""
+    told = [f"{name} if {version} has no available endpoint" for name in fallbacks(service, version)[:1]]
+    told += [f"{name} if that one has none either" for name in fallbacks(service, version)[1:]]
+    stand_in = rescuer(service, version)
+    return (*told, *([f"{stand_in} if it fails on {version} and may be repeated"] if stand_in else []))
+
+
 def takes_all(rule: Rule) -> bool:
     """Whether no request gets past a rule. Of a redirect those do who are there already."""
     return rule.match is None and rule.redirect is None

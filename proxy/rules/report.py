@@ -41,6 +41,8 @@ def render_text(trace: Trace) -> str:
             lines += [f"what is changed of the {what}", *(f"  {change}" for change in changes), ""]
     if trace.copies:
         lines += ["what is copied", *(f"  {copy}" for copy in trace.copies), ""]
+    if trace.stand_ins:
+        lines += ["who stands in", *(f"  {stand_in}" for stand_in in trace.stand_ins), ""]
     return "\n".join([*lines, _decision(trace)])
 
 

@@ -296,3 +296,19 @@ def test_a_page_of_an_own_answer() -> None:
     assert (sent.version, sent.redirect, sent.response) == ("v1", "", ("remove server",))
     nowhere = render_text(explain(acting, request("/b")))
     assert "route away, no service: passed on: otherwise" in nowhere and nowhere.endswith("no route: 404")
+
+
+def test_who_stands_in_for_the_version_is_told() -> None:
+    """In the order in which they are asked; the stable version has none unless any may; nor has what is drawn."""
+    file = rule_file(route("r", rule("testers", equal("header", "foo", "bar"), "v2")))
+    trace = explain(file, request("/", "foo: bar"))
+    assert trace.stand_ins == ("v1 if v2 has no available endpoint",)
+    assert "who stands in\n  v1 if v2 has no available endpoint\n\nservice shop" in render_text(trace)
+    assert explain(file, request("/")).stand_ins == ()
+    careful = replace(file, services={"shop": replace(file.services["shop"], fallback="any", rescue=True)})
+    assert explain(careful, request("/", "foo: bar")).stand_ins == (
+        "v1 if v2 has no available endpoint",
+        "v3 if that one has none either",
+        "v1 if it fails on v2 and may be repeated",
+    )
+    assert explain(rule_file(route("r", rule("some", v1=1, v2=1))), request("/")).stand_ins == ()
