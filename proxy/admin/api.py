@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Container
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -36,15 +37,17 @@ def config(view: View) -> dict[str, Any]:
     return state
 
 
-def services(view: View) -> dict[str, Any]:
-    """Services, their versions and endpoints with live state, and who gets which share."""
+def services(view: View, names: Container[str] | None = None) -> dict[str, Any]:
+    """Services, their versions and endpoints with live state, and who gets which share. names: of these alone."""
     rule_file = view.rule_file()
     if rule_file is None:
         return {"services": []}
     drains = view.drains.all()
     return {
         "services": [
-            _service(view, rule_file, service, drains.get(service.name, [])) for service in rule_file.services.values()
+            _service(view, rule_file, service, drains.get(service.name, []))
+            for service in rule_file.services.values()
+            if names is None or service.name in names
         ]
     }
 

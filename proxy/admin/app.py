@@ -1,19 +1,19 @@
-"""The admin port: is it alive, is it ready, what does it count, what is in use."""
+"""The admin port: is it alive, is it ready, what does it count, what is in use; and the dashboard that shows it."""
 
 from __future__ import annotations
 
 import json
 import logging
 from collections.abc import Callable
-from html import escape
 from typing import Any, Final
 
 from aiohttp import web
 
-import proxy
 from proxy.admin import api
 from proxy.admin.gate import Handler, Token, gate, loopback, name_of
+from proxy.admin.live import Live
 from proxy.admin.mirrors import mirrors
+from proxy.admin.page import asset, page
 from proxy.admin.view import View
 from proxy.errors import StartError
 
@@ -27,7 +27,10 @@ HEADERS: Final = {
     "Server": "grayhound",
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'",
 }
 
 
@@ -48,9 +51,12 @@ def make_app(view: View, host: str, token: Token | None = None) -> web.Applicati
     """host: the configured address; on loopback, requests by another name are refused. token: as for `gate`."""
     app = web.Application(middlewares=[_errors_as_json, _guard(host), gate(token)])
     app.on_response_prepare.append(_add_headers)
+    live = Live(view)
+    app.on_shutdown.append(lambda _: live.close())
     app.add_routes(
         [
-            web.get("/", _answer(lambda _: _index(view))),
+            web.get("/", _answer(page)),
+            web.get("/static/{name}", _answer(asset)),
             web.get("/healthz", _answer(lambda _: _json({"alive": True}))),
             web.get("/readyz", _answer(lambda _: _ready(view))),
             web.get("/metrics", _answer(lambda request: _metrics(view, request))),
@@ -58,6 +64,7 @@ def make_app(view: View, host: str, token: Token | None = None) -> web.Applicati
             web.get("/api/services", _answer(lambda _: _json(api.services(view)))),
             web.get("/api/mirrors", _answer(lambda _: _json(mirrors(view)))),
             web.get("/api/drain/{service}/{version}", _drained(view)),
+            web.get("/api/events", live.answer, allow_head=False),
             web.get("/api/explain", _answer(lambda request: _json(api.explained(view, request)))),
         ]
     )
@@ -112,7 +119,8 @@ def _guard(host: str) -> Any:
 
 
 async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(HEADERS)
+    kept = response.headers.get("Cache-Control", HEADERS["Cache-Control"])
+    response.headers.update(HEADERS | {"Cache-Control": kept})
 
 
 def _json(body: dict[str, Any], status: int = 200) -> web.Response:
@@ -128,24 +136,3 @@ def _ready(view: View) -> web.Response:
 def _metrics(view: View, request: web.Request) -> web.Response:
     body, content_type = view.registry.render(request.headers.get("Accept", ""))
     return web.Response(body=body, headers={"Content-Type": content_type})
-
-
-def _index(view: View) -> web.Response:
-    state, reasons = view.config(), view.unready()
-    lines = [
-        f"ready: {'yes' if not reasons else 'no: ' + '; '.join(reasons)}",
-        f"rules: generation {state.generation}, last read: {state.result or 'never'}",
-        *(f"fault: {fault}" for fault in state.faults),
-        *(f"warning: {warning}" for warning in state.warnings),
-    ]
-    explain = "/api/explain?url=http://localhost/&amp;header=foo:bar"
-    links = ["/healthz", "/readyz", "/metrics", "/api/config", "/api/services", "/api/mirrors", explain]
-    body = "".join(f"<p>{escape(line)}</p>\n" for line in lines)
-    items = "".join(f'<li><a href="{link}">{link}</a></li>\n' for link in links)
-    title = f"Grayhound {proxy.__version__}"
-    page = (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
-        "<style>body { font: 16px/1.5 sans-serif; margin: 2em } p { margin: 0 }</style></head>\n"
-        f"<body><h1>{title}</h1>\n{body}<ul>\n{items}</ul></body></html>\n"
-    )
-    return web.Response(text=page, content_type="text/html")

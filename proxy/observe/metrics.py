@@ -274,6 +274,10 @@ class Registry(Collector):
         """The series of a counter."""
         return self._counters[name]
 
+    def histogram(self, name: str) -> Mapping[Labels, Distribution]:
+        """The series of a histogram."""
+        return self._histograms[name]
+
     def examples(self, service: str, version: str) -> list[Example]:
         """The last answers of a mirrored version that differed from the real ones, the latest first."""
         return list(reversed(self._examples.get((service, version), ())))

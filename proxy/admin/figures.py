@@ -1,0 +1,104 @@
+"""Rates and percentiles of each version over the last seconds, from counters that only grow."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from proxy.observe.counters import BUCKETS
+from proxy.observe.metrics import Registry
+
+WINDOW_S: Final = 10.0
+"""Long enough for a version with a few requests a second to have a rate, short enough to see a change at once."""
+
+VersionName = tuple[str, str]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was answered: requests, those with 5xx, and how long they took, by bucket (the last is above all bounds)."""
+
+    requests: float = 0.0
+    failed: float = 0.0
+    buckets: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
+
+    def since(self, earlier: Tally) -> Tally:
+        """What came after `earlier`."""
+        buckets = [now - then for now, then in zip(self.buckets, earlier.buckets, strict=True)]
+        return Tally(self.requests - earlier.requests, self.failed - earlier.failed, buckets)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Of one version over the window. rate: requests a second. error_rate: the part (0 to 1) answered with 5xx; None
+    without requests. p50, p90, p99: seconds, None without requests. requests: how many all this rests on."""
+
+    requests: int
+    rate: float
+    error_rate: float | None
+    p50: float | None
+    p90: float | None
+    p99: float | None
+
+
+class Window:
+    """Samples of the last WINDOW_S seconds, and one from just before them."""
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, dict[VersionName, Tally]]] = deque()
+
+    def add(self, now: float, tallies: dict[VersionName, Tally]) -> None:
+        """now: in seconds, of a clock that never goes back. After a pause longer than the window it begins anew."""
+        while len(self._samples) > 1 and now - self._samples[1][0] >= WINDOW_S:
+            self._samples.popleft()
+        if self._samples and now - self._samples[-1][0] >= WINDOW_S:
+            self._samples.clear()
+        self._samples.append((now, tallies))
+
+    def figures(self) -> dict[VersionName, Figures]:
+        """Of every version that is known; empty while there is one sample only."""
+        (began, first), (ended, last) = self._samples[0], self._samples[-1]
+        if ended <= began:
+            return {}
+        nothing = Tally()
+        return {name: _figures(tally.since(first.get(name, nothing)), ended - began) for name, tally in last.items()}
+
+
+def tallies(registry: Registry) -> dict[VersionName, Tally]:
+    """Everything answered since the start, by service and version; both are empty for what no route takes."""
+    found: dict[VersionName, Tally] = {}
+    for (_, service, version, code, _), number in registry.counter("requests_total").items():
+        tally = found.setdefault((service, version), Tally())
+        tally.requests += number
+        if code[0] == "5":
+            tally.failed += number
+    for (_, service, version), known in registry.histogram("request_duration_seconds").items():
+        tally = found.setdefault((service, version), Tally())
+        tally.buckets = [a + b for a, b in zip(tally.buckets, known.counts, strict=True)]
+    return found
+
+
+def quantile(buckets: Sequence[int], q: float) -> float | None:
+    """Seconds that the part `q` (0 to 1) of all took at most, as far as buckets tell: within one it is interpolated, as
+    Prometheus does. In the first and above the last bound nothing is known, and the bound itself is given."""
+    rank, seen = q * sum(buckets), 0
+    for number, (bound, count) in enumerate(zip(BUCKETS, buckets, strict=False)):
+        if count and seen + count >= rank:
+            below = BUCKETS[number - 1] if number else bound
+            return below + (bound - below) * (rank - seen) / count
+        seen += count
+    return BUCKETS[-1] if rank else None
+
+
+def _figures(tally: Tally, seconds: float) -> Figures:
+    requests, buckets = tally.requests, tally.buckets
+    return Figures(
+        requests=int(requests),
+        rate=round(requests / seconds, 3),
+        error_rate=tally.failed / requests if requests else None,
+        p50=quantile(buckets, 0.5),
+        p90=quantile(buckets, 0.9),
+        p99=quantile(buckets, 0.99),
+    )

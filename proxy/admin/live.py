@@ -1,0 +1,140 @@
+"""The dashboard's stream: a snapshot a second as a server-sent event, made once for all who watch, for nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import asdict
+from typing import Any, Final
+
+from aiohttp import web
+
+import proxy
+from proxy.admin import api
+from proxy.admin.figures import WINDOW_S, Figures, VersionName, Window, tallies
+from proxy.admin.mirrors import mirrors
+from proxy.admin.view import View
+
+INTERVAL_S: Final = 1.0
+"""Workers tell what they counted four times a second; a person reads no faster than this."""
+WATCHERS_MAX: Final = 32
+"""Each holds a connection and is sent some KiB a second; a team, and its wall display."""
+WRITE_S: Final = 10.0
+"""For a watcher to take a snapshot: one that does not is gone, or will not catch up."""
+SERVICES_MAX: Final = 100
+"""Services in a snapshot, those with the most requests; more would be read by nobody. /api/services has all."""
+FAULTS_MAX: Final = 50
+"""Faults and warnings in a snapshot, each; whoever has mended these sees the next. /api/config has all."""
+
+
+class Live:
+    """Who watches, and what they are shown."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._window = Window()
+        self._closed = asyncio.Event()
+        self._second = -1
+        self._text = b""
+        self._watchers = 0
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """The stream, until the watcher leaves or `close`. Raises web.HTTPServiceUnavailable if too many watch."""
+        if self._watchers >= WATCHERS_MAX:
+            raise web.HTTPServiceUnavailable(text=f"{WATCHERS_MAX} watch already; close another dashboard")
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        self._watchers += 1
+        try:
+            await response.prepare(request)
+            async for snapshot in self._snapshots():
+                async with asyncio.timeout(WRITE_S):
+                    await response.write(b"data: " + snapshot + b"\n\n")
+        except (ConnectionError, TimeoutError):
+            if request.transport is not None:
+                request.transport.abort()
+        finally:
+            self._watchers -= 1
+        return response
+
+    async def close(self) -> None:
+        """Let all watchers go: the process ends."""
+        self._closed.set()
+
+    async def _snapshots(self) -> AsyncIterator[bytes]:
+        """One at once, then one at each full INTERVAL_S, which is the same moment for all."""
+        while not self._closed.is_set():
+            yield self._snapshot()
+            now = time.monotonic()
+            try:
+                async with asyncio.timeout(INTERVAL_S - now % INTERVAL_S):
+                    await self._closed.wait()
+            except TimeoutError:
+                pass
+
+    def _snapshot(self) -> bytes:
+        now = time.monotonic()
+        if (second := int(now / INTERVAL_S)) != self._second:
+            self._second = second
+            self._window.add(now, tallies(self._view.registry))
+            shown = snapshot(self._view, self._window.figures())
+            self._text = json.dumps(shown, ensure_ascii=False, separators=(",", ":")).encode()
+        return self._text
+
+
+def snapshot(view: View, figures: Mapping[VersionName, Figures]) -> dict[str, Any]:
+    """What the dashboard shows. Services as under /api/services, each version with its figures as `live`, or None while
+    there are none yet; `share` is its part (0 to 1) of the service's requests."""
+    rates = {service: 0.0 for service, _ in figures}
+    for (service, version), of in figures.items():
+        rates[service] += of.rate if version else 0.0
+    rule_file = view.rule_file()
+    known = list(rule_file.services) if rule_file is not None else []
+    busiest = set(sorted(known, key=lambda name: rates.get(name, 0.0), reverse=True)[:SERVICES_MAX])
+    services = api.services(view, busiest)["services"]
+    for service in services:
+        for version in service["versions"] + service["draining"]:
+            name = (service["service"], version["version"])
+            version["live"] = _live(figures.get(name), rates.get(service["service"], 0.0))
+    return {
+        "at": time.time(),
+        "version": proxy.__version__,
+        "window_s": WINDOW_S,
+        "unready": view.unready(),
+        "config": _config(view),
+        "totals": _totals(view, figures),
+        "services": services,
+        "services_left_out": len(known) - len(services),
+        "mirrors": [
+            {name: value for name, value in mirror.items() if name != "examples"} for mirror in mirrors(view)["mirrors"]
+        ],
+    }
+
+
+def _live(figures: Figures | None, rate: float) -> dict[str, Any] | None:
+    if figures is None:
+        return None
+    return asdict(figures) | {"share": figures.rate / rate if rate else None}
+
+
+def _config(view: View) -> dict[str, Any]:
+    state = api.config(view)
+    for kind in ("faults", "warnings"):
+        state[f"{kind}_left_out"] = max(0, len(state[kind]) - FAULTS_MAX)
+        del state[kind][FAULTS_MAX:]
+    return state
+
+
+def _totals(view: View, figures: Mapping[VersionName, Figures]) -> dict[str, Any]:
+    """Of the container; rate and error_rate are None while there are no figures, error_rate also without requests."""
+    gauge = view.registry.gauge
+    requests = sum(of.requests for of in figures.values())
+    failed = sum(of.requests * (of.error_rate or 0.0) for of in figures.values())
+    return {
+        "rate": sum(of.rate for of in figures.values()) if figures else None,
+        "error_rate": failed / requests if requests else None,
+        "in_flight": int(sum(gauge("requests_in_flight").values())),
+        "connections": int(sum(gauge("connections_open").values())),
+        "workers": int(gauge("workers")[()]),
+    }
