@@ -52,19 +52,23 @@ def _schedule(weights: Sequence[int]) -> list[int]:
 
 
 def _load(endpoint: Candidate) -> float:
-    return (endpoint.in_flight + 1) / endpoint.weight if endpoint.weight else float("inf")
+    """Idle ones are equal, whatever their weight: else a light one would get nothing as long as traffic is low."""
+    if not endpoint.weight:
+        return float("inf")
+    return (endpoint.in_flight + 1) / endpoint.weight if endpoint.in_flight else 0.0
 
 
 class LeastRequests:
-    """The one with the fewest requests in flight for its weight; among equals, each in turn."""
+    """The one with the fewest requests in flight for its weight; among equals, each in turn, as often as its weight."""
 
-    def __init__(self, start: int = 0) -> None:
+    def __init__(self, weights: Sequence[int], start: int = 0) -> None:
+        self._order = _schedule(weights)
         self._turn = start
 
     def __call__(self, endpoints: Sequence[Candidate], key: bytes) -> int:
-        self._turn = turn = (self._turn + 1) % len(endpoints)
-        order = range(turn, turn + len(endpoints))
-        return min((index % len(endpoints) for index in order), key=lambda index: _load(endpoints[index]))
+        self._turn = turn = (self._turn + 1) % len(self._order)
+        first, size = self._order[turn], len(endpoints)
+        return min((index % size for index in range(first, first + size)), key=lambda index: _load(endpoints[index]))
 
 
 class RandomTwo:
@@ -99,7 +103,7 @@ def balancer(kind: str, weights: Sequence[int], draw: Callable[[], float]) -> Ch
     start = int(draw() * 997)  # so that workers and reloads do not all begin with the first endpoint
     makers: dict[str, Callable[[], Choose]] = {
         "round_robin": lambda: RoundRobin(weights, start),
-        "least_requests": lambda: LeastRequests(start),
+        "least_requests": lambda: LeastRequests(weights, start),
         "random_two": lambda: RandomTwo(weights, draw),
         "hash": Hash,
     }

@@ -65,19 +65,20 @@ def test_least_requests_takes_the_idlest_for_its_weight() -> None:
     """(in flight + 1) / weight; weight 0 last."""
     endpoints = some(1, 4, 0)
     endpoints[0].in_flight, endpoints[1].in_flight = 1, 5
-    assert LeastRequests()(endpoints, b"") == 1
+    assert LeastRequests([1, 4, 0])(endpoints, b"") == 1
     endpoints[1].in_flight = 9
-    assert LeastRequests()(endpoints, b"") == 0
+    assert LeastRequests([1, 4, 0])(endpoints, b"") == 0
 
 
 def test_least_requests_takes_turns_among_equals() -> None:
-    """Idle endpoints get the same."""
-    assert counts(LeastRequests(5), some(1, 1, 1), 300) == {0: 100, 1: 100, 2: 100}
+    """Idle endpoints get what their weights say: one request at a time is not all for the heaviest."""
+    assert counts(LeastRequests([1, 1, 1], 5), some(1, 1, 1), 300) == {0: 100, 1: 100, 2: 100}
+    assert counts(LeastRequests([2, 1, 0]), some(2, 1, 0), 300) == {0: 200, 1: 100}
 
 
 def test_least_requests_shares_by_weight_under_load() -> None:
     """Requests that stay pile up as the weights say."""
-    endpoints, choose = some(1, 3), LeastRequests()
+    endpoints, choose = some(1, 3), LeastRequests([1, 3])
     for _ in range(400):
         endpoints[choose(endpoints, b"")].in_flight += 1
     assert endpoints[1].in_flight == pytest.approx(300, abs=2)
@@ -92,9 +93,9 @@ def test_random_two_avoids_the_busy_one() -> None:
 
 
 def test_random_two_draws_by_weight() -> None:
-    """Idle endpoints of weights 1 and 3: the heavier one wins every mixed pair, 15 in 16."""
+    """Idle endpoints of weights 1 and 3: as often as their weights say, 3 in 4."""
     counted = counts(RandomTwo([1, 3], random.Random(2).random), some(1, 3), 16_000)
-    assert counted[1] == pytest.approx(15_000, rel=0.02)
+    assert counted[1] == pytest.approx(12_000, rel=0.02)
     assert counts(RandomTwo([0, 1], lambda: 0.999999), some(0, 1), 10) == {1: 10}
 
 
