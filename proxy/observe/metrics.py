@@ -283,18 +283,16 @@ class Registry(Collector):
         return list(reversed(self._examples.get((service, version), ())))
 
     def collect(self) -> Iterator[Metric]:
-        """The metric families that have a series, for prometheus_client."""
+        """Every metric family for prometheus_client, those without a series too: their help says what there can be."""
         for name, kind in COUNTERS.items():
-            if self._counters[name]:
-                counter = CounterMetricFamily(PREFIX + name, kind.help, labels=kind.labels)
-                yield _filled(counter, self._counters[name].items())
+            counter = CounterMetricFamily(PREFIX + name, kind.help, labels=kind.labels)
+            yield _filled(counter, self._counters[name].items())
         for name, kind in HISTOGRAMS.items():
-            if self._histograms[name]:
-                yield _histogram(name, kind, self._histograms[name].items())
+            yield _histogram(name, kind, self._histograms[name].items())
         for name, kind in GAUGES.items():
             up = {key: int(self.endpoint(*key).up) for key in self._endpoints} if name == "endpoint_up" else {}
-            if series := self.gauge(name) | up:
-                yield _filled(GaugeMetricFamily(PREFIX + name, kind.help, labels=kind.labels), series.items())
+            gauge = GaugeMetricFamily(PREFIX + name, kind.help, labels=kind.labels)
+            yield _filled(gauge, (self.gauge(name) | up).items())
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """All series and their content type: OpenMetrics if the Accept field names it, else the text format."""

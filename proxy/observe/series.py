@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, get_args
 
 from proxy.http.digest import KINDS
 from proxy.observe.counters import Labels
 from proxy.observe.mirrors import RESULTS
 from proxy.rules.mirrors import mirrored
-from proxy.rules.model import Route, Rule, RuleFile, Service
+from proxy.rules.model import RetryCause, Route, Rule, RuleFile, Service
 
 ERROR_KINDS: Final = ("connect", "timeout", "reset", "protocol", "no_endpoint")
+
+RETRY_CAUSES: Final = get_args(RetryCause)
 
 
 @dataclass(slots=True)
@@ -39,6 +41,7 @@ def series_of(rule_file: RuleFile) -> Series:
             labels = (service.name, version.name)
             series.counters += [(name, labels) for name in ("request_bytes_total", "response_bytes_total")]
             series.counters += [("upstream_errors_total", (*labels, kind)) for kind in ERROR_KINDS]
+            series.counters += [("upstream_retries_total", (*labels, reason)) for reason in _retry_reasons(service)]
             series.histograms.append(("upstream_duration_seconds", labels))
             series.gauges += [(name, labels) for name in ("requests_in_flight", "tunnels_open")]
             series.endpoints += [(*labels, endpoint.url) for endpoint in version.endpoints]
@@ -54,6 +57,14 @@ def series_of(rule_file: RuleFile) -> Series:
         series.counters += [("mirror_differences_total", (*labels, kind)) for kind in KINDS]
         series.gauges.append(("mirror_requests_in_flight", labels))
     return series
+
+
+def _retry_reasons(service: Service) -> Iterator[str]:
+    """Those of the service; a route of its own ideas adds its statuses with the first that comes."""
+    yield from RETRY_CAUSES
+    yield from map(str, service.retry.statuses)
+    if service.rescue:
+        yield "rescue"
 
 
 def _add_versions(series: Series, route: Route, service: Service) -> None:

@@ -118,6 +118,12 @@ def test_all_that_a_worker_counts_has_its_metric(registry: Registry) -> None:
     assert value(registry, "connections_open", "0.0.0.0:8080") == 5
 
 
+def test_every_metric_is_told_of_before_it_has_a_series() -> None:
+    """Its type and its help: a mirror's metrics can be read up before there is a mirror."""
+    told = {family.name for family in parse_text(Registry().render()[0].decode())}
+    assert {f"grayhound_{name}".removesuffix("_total") for name in (*COUNTERS, *HISTOGRAMS, *GAUGES)} <= told
+
+
 def test_gauges_are_replaced_and_summed_over_live_workers(registry: Registry) -> None:
     registry.merge(1, Counts(gauge={"requests_in_flight": {("shop", "v2"): 5}, "connections_open": {("http",): 9}}))
     registry.merge(2, Counts(gauge={"requests_in_flight": {("shop", "v2"): 2}, "connections_open": {("http",): 0}}))

@@ -11,6 +11,7 @@ from proxy.rules.model import (
     FieldTest,
     Otherwise,
     PresentTest,
+    Retry,
     Route,
     Rule,
     RuleFile,
@@ -43,6 +44,13 @@ def test_every_version_has_its_series_even_one_that_no_rule_reaches() -> None:
     assert ("upstream_errors_total", ("shop", "v3", "no_endpoint")) in series.counters
     assert ("requests_in_flight", ("shop", "v3")) in series.gauges
     assert ("shop", "v3", "http://v3:80") in series.endpoints
+
+
+def test_retries_stand_at_0_for_what_the_service_tries_again() -> None:
+    """Their causes always, statuses if named, and rescue where it is wanted."""
+    series = series_of(rule_file(TESTERS, retry=Retry(statuses=(503,)), rescue=True))
+    reasons = [labels[2] for name, labels in series.counters if name == "upstream_retries_total" and labels[1] == "v2"]
+    assert reasons == ["connect_failure", "reset", "503", "rescue"]
 
 
 def test_weights_are_shares_and_say_0_of_a_version_that_gets_nothing() -> None:
