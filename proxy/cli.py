@@ -124,7 +124,7 @@ def _check(given: argparse.Namespace) -> int:
 def _explain_arguments(parser: Parser) -> None:
     _rules_argument(parser)
     parser.add_argument("request", metavar="[METHOD] URL", nargs="+", help="like https://shop.example.com/cart")
-    parser.add_argument("-X", "--request-method", metavar="METHOD", dest="method", help="the method (default GET)")
+    parser.add_argument("-X", "--request", metavar="METHOD", dest="method", help="the method (default GET)")
     parser.add_argument("-H", "--header", metavar="'NAME: VALUE'", action="append", default=[], help="repeatable")
     parser.add_argument("-b", "--cookie", metavar="NAME=VALUE", action="append", default=[], help="repeatable")
     parser.add_argument("--client-ip", metavar="IP", default="127.0.0.1", help="the client's address")

@@ -271,6 +271,8 @@ def read_settings(given: Mapping[str, str], environ: Mapping[str, str], cores: i
         source, text = f"--{name}", given.get(name)
         if text is None:
             source, text = variable(name), environ.get(variable(name)) or None
+            if text is not None and how.many:
+                text = ",".join(text.split())  # as in folded YAML, where lists for the environment are written
         if text is not None:
             values[item.name] = _read(how, text, source)
     if "rules" not in values:

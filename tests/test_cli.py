@@ -104,6 +104,7 @@ def test_a_missing_file_is_one_line(command: str, tmp_path: Path, capsys: Captur
         (["/", "-b", "a=1; foo=bar"], "v2", "testers"),
         (["POST", "/", "--client-ip", "10.1.2.3"], "v2", "office"),
         (["-X", "POST", "/", "--client-ip", "10.1.2.3"], "v2", "office"),
+        (["--request", "POST", "/", "--client-ip", "10.1.2.3"], "v2", "office"),
         (["GET", "/", "--client-ip", "10.1.2.3"], "v1", ""),
     ],
 )

@@ -66,14 +66,16 @@ def test_each_option_is_read() -> None:
 
 
 def test_environment_stands_in_for_options_not_given() -> None:
-    """The command line comes before the environment, an empty variable counts as absent."""
+    """The command line comes before the environment, an empty variable counts as absent, blanks part a list too."""
     environ = {
         "GRAYHOUND_RULES": "e.yaml",
         "GRAYHOUND_WORKERS": "2",
         "GRAYHOUND_ADMIN": "",
         "GRAYHOUND_PORT": "tcp://x",
+        "GRAYHOUND_LISTEN": ":81 :82, :83",
     }
     found = read_settings({"workers": "5"}, environ, 7)
+    assert [listen.port for listen in found.listen] == [81, 82, 83]
     assert (found.rules, found.workers, found.admin) == ("e.yaml", 5, ("127.0.0.1", 9900))
 
 
