@@ -61,7 +61,7 @@ def edited(draw: st.DrawFn) -> tuple[RuleFile, RuleFile]:
     return old, replace(old, routes=tuple(draw(st.permutations(routes)) if draw(st.booleans()) else routes))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(edited(), st.lists(st.tuples(requests(), clients), min_size=4, max_size=12))
 def test_where_no_difference_is_told_there_is_none(
     files: tuple[RuleFile, RuleFile], asked: list[tuple[bytes, str]]

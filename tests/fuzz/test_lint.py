@@ -16,7 +16,7 @@ asked = st.lists(st.tuples(requests(), clients), min_size=8, max_size=16)
 some = conditions | equal_tests
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(some, some, asked)
 def test_what_is_implied_holds(one: Condition, other: Condition, asked: list[tuple[bytes, str]]) -> None:
     """The plain form says the same; what implies another never holds without it; what contradicts itself never does."""
