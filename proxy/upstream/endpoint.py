@@ -62,9 +62,6 @@ class Endpoint:
         part = weight_part(now - self._since, self.slow_start) if self.young else 1
         self.weight = self.share * part
 
-    def older_than(self, now: float) -> bool:
-        return self._since < now
-
 
 class EndpointRegistry:
     """All endpoints of a worker by service, version and url, so that a reload finds again what it still names."""
@@ -75,6 +72,7 @@ class EndpointRegistry:
         self._workers = workers
         self._endpoints: dict[tuple[str, str, str], Endpoint] = {}
         self._up: dict[str, bool] = {}
+        self._served: set[tuple[str, str]] = set()  # versions that had endpoints before this reload
 
     def get(
         self, service: str, version: str, spec: EndpointSpec, limits: Limits, security: Security | None = None,
@@ -92,7 +90,7 @@ class EndpointRegistry:
             endpoint = self._endpoints[key] = Endpoint(spec, limits, self._clock, security)
             endpoint.up = self._up.get(spec.url, True)
             endpoint.judge()
-            joins = slow_start > 0 and self._has_siblings(key)  # which looks at every endpoint there is
+            joins = slow_start > 0 and key[:2] in self._served  # where all are new there is nobody to spare one
         endpoint.share = spec.weight
         endpoint.slow_start = slow_start
         endpoint.begin() if joins else endpoint.grow(self._clock.now)
@@ -101,15 +99,11 @@ class EndpointRegistry:
         endpoint.pool.revive()
         return endpoint
 
-    def _has_siblings(self, key: tuple[str, str, str]) -> bool:
-        """Whether the version had endpoints before this reload; where all are new there is nobody to spare one."""
-        now = self._clock.now
-        return any(other[:2] == key[:2] and one.older_than(now) for other, one in self._endpoints.items())
-
     def retire_all_but(self, keys: set[tuple[str, str, str]]) -> None:
-        """Let go of what the rules no longer name."""
+        """The end of a reload: let go of what the rules no longer name."""
         for key in self._endpoints.keys() - keys:
             self._endpoints.pop(key).pool.retire()
+        self._served = {key[:2] for key in self._endpoints}
         self._settle()
 
     def set_up(self, up: dict[str, bool]) -> None:
