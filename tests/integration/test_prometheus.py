@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import re
-import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 
+from tests.prometheus import WAIT_S, answered, finished, prometheus, tool
 from tests.serve import Proxy, services, serving
 
 ROOT = Path(__file__).parent.parent.parent
-WAIT_S = 30.0
-"""Prometheus opens its store and scrapes once within a second; a busy machine may take longer."""
 RULES = """\
 services:
   shop:
@@ -48,21 +44,6 @@ scrape_configs:
 """
 
 Query = Callable[[str], Awaitable[dict[str, float]]]
-
-
-def tool(name: str) -> str:
-    """Where it is; without it the test is skipped."""
-    return shutil.which(name) or pytest.skip(f"needs {name}: apt-get install prometheus")
-
-
-async def finished(*command: str, given: bytes = b"") -> tuple[int | None, str]:
-    """Exit code, and all that was said."""
-    process = await asyncio.create_subprocess_exec(
-        *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    async with asyncio.timeout(WAIT_S):
-        said, _ = await process.communicate(given)
-    return process.returncode, said.decode()
 
 
 @pytest.fixture
@@ -123,24 +104,8 @@ async def test_the_scrape_configuration_is_right() -> None:
 @pytest.fixture
 async def scraping(proxy: Proxy, tmp_path: Path) -> AsyncIterator[str]:
     """A running Prometheus with the proxy as its one target: its address."""
-    configuration = tmp_path / "prometheus.yml"
-    configuration.write_text(SCRAPE.format(target=proxy.admin.removeprefix("http://")))
-    process = await asyncio.create_subprocess_exec(
-        tool("prometheus"), f"--config.file={configuration}", f"--storage.tsdb.path={tmp_path / 'data'}",
-        "--web.listen-address=127.0.0.1:0", "--log.level=info",
-        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        assert process.stderr is not None
-        async with asyncio.timeout(WAIT_S):
-            # Read on to the end by the kernel's buffer: it says no more than some kilobytes in its short life.
-            while not (listening := re.search(rb'"Listening on".* address=(\S+)', await process.stderr.readline())):
-                assert not process.stderr.at_eof(), "Prometheus did not start"
-        yield f"http://{listening[1].decode()}"
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
+    async with prometheus(tmp_path, SCRAPE.format(target=proxy.admin.removeprefix("http://"))) as address:
+        yield address
 
 
 @pytest.fixture
@@ -153,13 +118,6 @@ async def query(scraping: str) -> AsyncIterator[Query]:
             return {one["metric"].get("version", ""): float(one["value"][1]) for one in answer.get("result", ())}
 
         yield ask
-
-
-async def answered(session: aiohttp.ClientSession, path: str, **parameters: str) -> Any:
-    """The data of an answer; nothing while it is not ready. A query that it does not understand is a failure."""
-    async with session.get(path, params=parameters) as response:
-        assert response.status in (200, 503), await response.text()
-        return (await response.json())["data"] if response.status == 200 else {}
 
 
 async def test_the_target_is_up_and_its_counts_are_what_was_sent(scraping: str, query: Query, proxy: Proxy) -> None:
