@@ -1,11 +1,13 @@
 # syntax=docker/dockerfile:1
 # Two stages: the first has pip, the second only what runs. Build: docker build -t grayhound .
+# For --tracing otlp: docker build --build-arg EXTRAS=otel -t grayhound .
 FROM python:3.13-slim-bookworm AS build
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY proxy ./proxy
+ARG EXTRAS=
 RUN python -m venv /opt/grayhound \
-    && /opt/grayhound/bin/pip install --no-cache-dir --no-compile . \
+    && /opt/grayhound/bin/pip install --no-cache-dir --no-compile ".${EXTRAS:+[$EXTRAS]}" \
     && /opt/grayhound/bin/python -m compileall -q /opt/grayhound/lib
 
 FROM python:3.13-slim-bookworm
