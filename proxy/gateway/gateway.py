@@ -177,6 +177,8 @@ class Gateway:
             listener.sweep(now)
         self._registry.sweep(now)
         self._shadows.sweep(now)
+        for tunnel in [tunnel for tunnel in self._state.tunnels if tunnel.deadline < now]:
+            tunnel.overdue(now)
         if self._closed and not self._state.tunnels and not any(listener.busy for listener in self._listeners):
             self._drained.set()
         self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)

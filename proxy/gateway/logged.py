@@ -155,7 +155,7 @@ class LoggedExchange(Exchange):
 class LoggedTunnel(Tunnel):
     """Leaves its line when it ends: only then its bytes are known. `keep` first."""
 
-    __slots__ = ("_cut", "_log", "_request_bytes", "_response_bytes", "_started", "_what")
+    __slots__ = ("_flag", "_log", "_request_bytes", "_response_bytes", "_started", "_what")
 
     def keep(self, log: Recorder, started: float, what: What) -> LoggedTunnel:
         """What to say at the end. started: when the request came."""
@@ -163,7 +163,7 @@ class LoggedTunnel(Tunnel):
         self._started = started
         self._what = what
         self._request_bytes = self._response_bytes = 0
-        self._cut = False
+        self._flag = ""
         return self
 
     def begin(self, head: ResponseHead, from_client: bytes, from_upstream: bytes) -> None:
@@ -178,12 +178,16 @@ class LoggedTunnel(Tunnel):
         else:
             self._response_bytes += size
 
+    def give_up(self, end: Any) -> None:
+        self._flag = "client_slow" if end is self.client else "upstream_timeout"
+        super().give_up(end)
+
     def hang_up(self) -> None:
-        self._cut = True
+        self._flag = "proxy_drain"
         super().hang_up()
 
     def close(self) -> None:
-        self._cut = True
+        self._flag = "proxy_drain"
         super().close()
 
     def ended(self, end: Any) -> None:
@@ -191,5 +195,5 @@ class LoggedTunnel(Tunnel):
         if not self._open:
             self._log.record((
                 time(), monotonic() - self._started, self._request_bytes, self._response_bytes,
-                "proxy_drain" if self._cut else "", *self._what,
+                self._flag, *self._what,
             ))  # fmt: skip

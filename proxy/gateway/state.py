@@ -14,7 +14,12 @@ from proxy.observe.counters import Counters
 
 
 class OpenTunnel(Protocol):
-    """A tunnel, as the worker sees it."""
+    """A tunnel, as the worker sees it. deadline: when to call `overdue`; NEVER if both sides take their bytes."""
+
+    deadline: float
+
+    def overdue(self, now: float) -> None:
+        """A side has not taken its bytes for long: cut both, if it has taken next to nothing."""
 
     def hang_up(self) -> None:
         """End both ways once all that has come is delivered."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from asyncio import Transport
 
-from proxy.downstream.limits import FLUSH_S
+from proxy.clock import NEVER
+from proxy.downstream.limits import BYTES_PER_S_MIN, FLUSH_S
+from proxy.downstream.pace import unread
 from proxy.gateway.state import State
 from proxy.http.headers import Peer, forward_response
 from proxy.http.message import ResponseHead
@@ -16,7 +18,7 @@ from proxy.upstream.endpoint import Endpoint
 class Tunnel:
     """Joins a connection of client `peer` and an endpoint's. Counted, and one of the state's tunnels, till both end."""
 
-    __slots__ = ("_counts", "_endpoint", "_half_closed", "_open", "_peer", "_state", "client", "upstream")
+    __slots__ = ("_counts", "_endpoint", "_half_closed", "_open", "_peer", "_state", "client", "deadline", "upstream")
 
     def __init__(
         self, state: State, peer: Peer, counts: VersionCounts, endpoint: Endpoint, client: Transport,
@@ -28,6 +30,7 @@ class Tunnel:
         self._endpoint = endpoint
         self._open = 2
         self._half_closed = False
+        self.deadline = NEVER
         self.client = _End(self, client, upstream)
         self.upstream = _End(self, upstream, client)
         counts.tunnels += 1
@@ -73,6 +76,29 @@ class Tunnel:
             self._state.tunnels.discard(self)
             self._state.door.leave(self._peer)
 
+    def blocked(self, end: _End) -> None:
+        """This side does not keep up with what it is sent."""
+        end.behind = unread(end.transport)
+        self.deadline = min(self.deadline, self._state.clock.now + FLUSH_S)
+
+    def unblocked(self) -> None:
+        """One side does again."""
+        if not (self.client.behind or self.upstream.behind):
+            self.deadline = NEVER
+
+    def overdue(self, now: float) -> None:
+        self.deadline = now + FLUSH_S
+        for end in (self.client, self.upstream):
+            if end.behind:
+                before, end.behind = end.behind, unread(end.transport)
+                if before - end.behind < BYTES_PER_S_MIN * FLUSH_S:
+                    self.give_up(end)
+
+    def give_up(self, end: _End) -> None:
+        """Cut both ways, as this side takes nothing."""
+        self.client.transport.abort()
+        self.upstream.transport.abort()
+
     def hang_up(self) -> None:
         """End both ways once all that has come is delivered."""
         self.client.transport.close()
@@ -85,11 +111,15 @@ class Tunnel:
 
 
 class _End(asyncio.Protocol):
-    """One side of a tunnel: what it hears, the other side is told."""
+    """One side of a tunnel: what it hears, the other side is told.
 
-    __slots__ = ("_other", "_tunnel", "transport")
+    behind: bytes it had not taken when it was last looked at, since it does not keep up; 0 if it does.
+    """
+
+    __slots__ = ("_other", "_tunnel", "behind", "transport")
 
     def __init__(self, tunnel: Tunnel, transport: Transport, other: Transport) -> None:
+        self.behind = 0
         self._tunnel = tunnel
         self._other = other
         self.transport = transport
@@ -112,9 +142,12 @@ class _End(asyncio.Protocol):
 
     # Each side's writer is stopped by the other side's full buffer: the transport calls the protocol that writes to it.
     def pause_writing(self) -> None:
+        self._tunnel.blocked(self)
         if not self._other.is_closing():
             self._other.pause_reading()
 
     def resume_writing(self) -> None:
+        self.behind = 0
+        self._tunnel.unblocked()
         if not self._other.is_closing():
             self._other.resume_reading()

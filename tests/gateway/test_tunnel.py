@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from proxy.clock import NEVER
+from proxy.downstream.pace import unread
 from proxy.rules.model import Limits
 from tests.talk import OK, Client, Stage, Upstream, reset, stage, until, wire
 
@@ -146,6 +148,34 @@ async def test_slow_side_stops_the_other(slow: str) -> None:
         else:
             gate.set()
             assert await client.hear(6) == b"got it"
+
+
+@pytest.mark.parametrize("slow", ["client", "upstream"])
+async def test_a_side_that_takes_nothing_is_cut_in_time(slow: str) -> None:
+    """Else it would hold its connections for ever, as nobody hears the other side's end. Who takes a little stays."""
+    done = asyncio.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if slow == "client":
+            writer.write(b"x" * BIG)
+        await done.wait()
+        writer.transport.abort()
+
+    async with tunnel(talk) as (the, client):
+        (open_tunnel,) = the.gateway._state.tunnels
+        end = open_tunnel.client if slow == "client" else open_tunnel.upstream
+        if slow == "client":
+            client.writer.transport.pause_reading()
+        else:
+            client.writer.write(b"x" * BIG)
+        await until(lambda: end.behind, "a side does not keep up")
+        end.behind += 1 << 20  # as if it had taken so much since
+        open_tunnel.overdue(the.gateway._state.clock.now)
+        assert the.version().tunnels == 1 and open_tunnel.deadline < NEVER
+        await until(lambda: (before := end.behind) == unread(end.transport) and before, "nothing moves any more")
+        open_tunnel.overdue(the.gateway._state.clock.now)
+        done.set()
+        await until(lambda: the.version().tunnels == 0, "it is cut")
 
 
 async def test_a_tunnel_holds_a_connection_of_its_endpoint() -> None:
