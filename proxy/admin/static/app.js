@@ -1,15 +1,16 @@
 // The stream of snapshots, and who is told of them.
 
+import { startAsking } from "./change.js";
 import { announce, byId, say } from "./dom.js";
-import { clock } from "./words.js";
 import { startExplain } from "./explain.js";
 import { showMirrors } from "./mirrors.js";
 import { showRollouts } from "./rollouts.js";
 import { showReady, showRules, showTotals } from "./rules.js";
 import { showServices } from "./services.js";
+import { clock } from "./words.js";
 
 const SILENT_MS = 5000; // snapshots come each second
-const RETRY_MS = [1000, 2000, 5000, 10000];
+const RETRY_MS = [1000, 2000, 3000, 5000];
 
 let source = null, watchdog = 0, retry = 0, tries = 0, lastAt = 0;
 
@@ -71,5 +72,6 @@ function stop() {
 
 // Nobody looks at a hidden page: it costs the proxy nothing.
 document.addEventListener("visibilitychange", () => (document.hidden ? stop() : start()));
+startAsking();
 startExplain();
 start();

@@ -42,4 +42,10 @@ export function ago(seconds) {
   return `${Math.round(seconds / 86400)} days ago`;
 }
 
+/** Seconds, as in the rule file: 90s, 10m. */
+export function duration(seconds) {
+  if (seconds < 90) return `${Math.round(seconds)}${THIN}s`;
+  return seconds < 5400 ? `${Math.round(seconds / 60)}${THIN}min` : `${Number((seconds / 3600).toFixed(1))}${THIN}h`;
+}
+
 export const plural = (number, word) => `${count(number)} ${word}${number === 1 ? "" : "s"}`;
