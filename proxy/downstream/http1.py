@@ -216,7 +216,7 @@ class Connection(asyncio.Protocol):
         if self._minor and self._transport is not None:  # HTTP/1.0 knows no 1xx (RFC 9110 section 15.2)
             self._transport.write(forward_response(head, b""))
 
-    def send_head(self, head: ResponseHead, added: bytes, length: int, body: bytes, done: bool) -> None:
+    def send_head(self, head: ResponseHead, added: bytes, length: int, data: bytes, done: bool) -> None:
         transport = self._transport
         if transport is None:
             return
@@ -229,12 +229,14 @@ class Connection(asyncio.Protocol):
         if self._close:
             added += b"Connection: close\r\n"
         plain = head.length >= 0 and not added  # PERF: most responses; this says the same as the call
-        data = head.raw if plain else forward_response(head, added, chunked=as_sent)
+        raw = head.raw if plain else forward_response(head, added, chunked=as_sent)
         if self._encode:
-            transport.write(data)
-            self.send_body(body, done)
+            transport.write(raw)
+            self.send_body(data[head.size :], done)
+        elif len(raw) == head.size and data.startswith(raw):
+            transport.write(data)  # PERF: most responses; no byte of them is copied
         else:
-            transport.write(data + body if body else data)
+            transport.write(raw + data[head.size :])
 
     def _own_framing(self, length: int) -> bytes:
         """Where the client cannot get the body framed as it came: HTTP/1.0 knows no chunks, and a body that ends with

@@ -20,8 +20,9 @@ class ClientStream(Protocol):
     def send_interim(self, head: ResponseHead) -> None:
         """Pass on a 1xx response."""
 
-    def send_head(self, head: ResponseHead, added: bytes, length: int, body: bytes, done: bool) -> None:
-        """Send the response's head with the lines `added`, and the body so far; done: that is all of it."""
+    def send_head(self, head: ResponseHead, added: bytes, length: int, data: bytes, done: bool) -> None:
+        """Send the response's head with the lines `added`, and the body so far, which stands in `data` after head.size
+        bytes: the head as it came; done: that is all of it."""
 
     def send_body(self, data: bytes, done: bool) -> None:
         """Send more of the body, framed as the upstream framed it."""

@@ -183,7 +183,7 @@ class Exchange:
     def interim_head(self, head: ResponseHead) -> None:
         self._client.send_interim(head)
 
-    def response_head(self, head: ResponseHead, length: int, body: bytes, done: bool) -> None:
+    def response_head(self, head: ResponseHead, length: int, data: bytes, done: bool) -> None:
         lane = self._lane
         status = head.status
         if done:
@@ -200,15 +200,14 @@ class Exchange:
             head = lane.response_edits.response(head)
         self._status = status
         self._phase = _ANSWERING
-        if body:
-            lane.counts.response_bytes += len(body)
+        lane.counts.response_bytes += len(data) - head.size
         if done:
-            self._client.send_head(head, self._set_cookie, length, body, True)
+            self._client.send_head(head, self._set_cookie, length, data, True)
             self._finish()
         else:
             self._body = b""
             self._set_deadline(lane.timeouts.idle)
-            self._client.send_head(head, self._set_cookie, length, body, False)
+            self._client.send_head(head, self._set_cookie, length, data, False)
 
     def response_body(self, data: bytes, done: bool) -> None:
         lane = self._lane

@@ -69,10 +69,10 @@ class LoggedExchange(Exchange):
         self._request_bytes += len(data)
         super().request_body(data, done)
 
-    def response_head(self, head: ResponseHead, length: int, body: bytes, done: bool) -> None:
+    def response_head(self, head: ResponseHead, length: int, data: bytes, done: bool) -> None:
         self._upstream_s = monotonic() - self._tried_at
-        self._response_bytes = len(body)
-        super().response_head(head, length, body, done)
+        self._response_bytes = len(data) - head.size
+        super().response_head(head, length, data, done)
 
     def response_body(self, data: bytes, done: bool) -> None:
         self._response_bytes += len(data)

@@ -71,9 +71,9 @@ class Watched:
         compared = any(mirror.compared is not None for mirror in mirrors)
         self._digest = Digest(answer, length, decoded=not head.minor) if compared else None
 
-    def send_head(self, head: ResponseHead, added: bytes, length: int, body: bytes, done: bool) -> None:
-        self._client.send_head(head, added, length, body, done)
-        self._watch(body, done)
+    def send_head(self, head: ResponseHead, added: bytes, length: int, data: bytes, done: bool) -> None:
+        self._client.send_head(head, added, length, data, done)
+        self._watch(data[head.size :], done)
 
     def send_body(self, data: bytes, done: bool) -> None:
         self._client.send_body(data, done)

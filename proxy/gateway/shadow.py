@@ -208,10 +208,10 @@ class Shadow:
     def interim_head(self, head: ResponseHead) -> None:
         """Nobody waits for it."""
 
-    def response_head(self, head: ResponseHead, length: int, body: bytes, done: bool) -> None:
+    def response_head(self, head: ResponseHead, length: int, data: bytes, done: bool) -> None:
         if self._compared:
             self._digest = Digest(head, length, decoded=not self._head.minor)
-        self.response_body(body, done)
+        self.response_body(data[head.size :], done)
 
     def response_body(self, data: bytes, done: bool) -> None:
         if self._digest is not None:

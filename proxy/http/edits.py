@@ -49,7 +49,7 @@ class FieldEdits:
 
     def response(self, head: ResponseHead) -> ResponseHead:
         """The head that the client is to get."""
-        return ResponseHead(head.status, head.minor, head.fields, self.raw(head.raw), head.length)
+        return ResponseHead(head.status, head.minor, head.fields, self.raw(head.raw), head.length, head.size)
 
 
 class RequestEdits:

@@ -103,14 +103,15 @@ class ChunkedBody:
         self.data: list[bytes] = []
         self.size = 0
 
-    def end(self, piece: bytes) -> int:
-        """Where in `piece` the body ends (the index after its last byte), or -1 if it goes on.
+    def end(self, piece: bytes, start: int = 0) -> int:
+        """Where in `piece` the body ends (the index after its last byte), or -1 if it goes on; before `start` stands
+        something else.
 
         With decoding, the data of this piece is in `self.data` afterwards. Raises ValueError on bad chunks.
         """
         if self.decode:
             self.data = []
-        at, size = 0, len(piece)
+        at, size = start, len(piece)
         while at < size:
             if self._left:
                 at = self._pass_data(piece, at, size)

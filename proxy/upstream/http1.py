@@ -154,47 +154,44 @@ class Connection(asyncio.Protocol):
 
     def _read_head(self, sink: ResponseSink, data: bytes) -> None:
         head = self._last
-        if data.startswith(head.raw):
-            rest = data[len(head.raw) :]  # PERF: what means the same as the last one, to the byte, is not read again
-        else:
+        if not data.startswith(
+            head.raw
+        ):  # PERF: what is the last one to the byte means the same, and is not read again
             end = data.find(b"\r\n\r\n") + 4
             if end < 4:
                 if len(data) > RESPONSE_HEAD_BYTES_MAX:
                     raise BadResponse("the response's head is too large")
                 self._buffer = data
                 return
-            rest = data[end:]
-            head = read_response_head(data[:end] if rest else data)
+            head = read_response_head(data[:end])
             if head.length >= 0:
                 self._last = head
         self._buffer = b""
         length = head.length
         if length < 0 or self._method == b"HEAD":
             if head.status < 200:
-                self._read_interim(sink, head, rest)
+                self._read_interim(sink, head, data[head.size :])
                 return
             length = response_length(self._method, head.status, head.fields, head.minor)
             self._keep = length != UNTIL_CLOSE and not wants_close(head.fields, head.minor)
         else:
             self._keep = True
-        if length == len(rest):
-            self._end(b"")
-            sink.response_head(head, length, rest, True)
-        elif length == 0:
-            self._end(rest)
-            sink.response_head(head, 0, b"", True)
-        elif length == CHUNKED:
-            self._begin_chunks(sink, head, rest)
+        left = head.size + length - len(data)
+        if length == CHUNKED:
+            self._begin_chunks(sink, head, data)
         elif length == UNTIL_CLOSE:
             self._reading = _CLOSE
-            sink.response_head(head, length, rest, False)
-        elif len(rest) < length:
+            sink.response_head(head, length, data, False)
+        elif left > 0:
             self._reading = _LENGTH
-            self._left = length - len(rest)
-            sink.response_head(head, length, rest, False)
+            self._left = left
+            sink.response_head(head, length, data, False)
+        elif left == 0:
+            self._end(b"")
+            sink.response_head(head, length, data, True)
         else:
-            self._end(rest[length:])
-            sink.response_head(head, length, rest[:length], True)
+            self._end(data[left:])
+            sink.response_head(head, length, data[:left], True)
 
     def _read_interim(self, sink: ResponseSink, head: ResponseHead, rest: bytes) -> None:
         self._interim_heads += 1
@@ -219,12 +216,12 @@ class Connection(asyncio.Protocol):
             self._end(data[self._left :])
             sink.response_body(data[: self._left], True)
 
-    def _begin_chunks(self, sink: ResponseSink, head: ResponseHead, rest: bytes) -> None:
+    def _begin_chunks(self, sink: ResponseSink, head: ResponseHead, data: bytes) -> None:
         self._reading = _CHUNKS
         if self._chunks is None:
             self._chunks = ChunkedBody()
-        body, done = self._next_chunks(self._chunks, rest)
-        sink.response_head(head, CHUNKED, body, done)
+        body, done = self._next_chunks(self._chunks, data, head.size)
+        sink.response_head(head, CHUNKED, data[: head.size] + body if self._chunks.decode else body, done)
 
     def _read_chunks(self, sink: ResponseSink, data: bytes) -> None:
         assert self._chunks is not None
@@ -232,10 +229,11 @@ class Connection(asyncio.Protocol):
         if body or done:
             sink.response_body(body, done)
 
-    def _next_chunks(self, chunks: ChunkedBody, data: bytes) -> tuple[bytes, bool]:
-        """What of `data` goes on to the client, and whether the body has ended in it."""
+    def _next_chunks(self, chunks: ChunkedBody, data: bytes, start: int = 0) -> tuple[bytes, bool]:
+        """What of `data` goes on to the client, and whether the body has ended in it. The body begins at `start`; what
+        stands before it goes on as well, unless chunks are taken off."""
         try:
-            end = chunks.end(data)
+            end = chunks.end(data, start)
         except ValueError as error:
             raise BadResponse("malformed chunks") from error
         if end >= 0:

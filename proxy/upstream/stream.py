@@ -50,8 +50,9 @@ class ResponseSink(Protocol):
     def interim_head(self, head: ResponseHead) -> None:
         """A 1xx response other than 101."""
 
-    def response_head(self, head: ResponseHead, length: int, body: bytes, done: bool) -> None:
-        """The head and the body so far; length as in framing.response_length; done: that is all of it."""
+    def response_head(self, head: ResponseHead, length: int, data: bytes, done: bool) -> None:
+        """The head; length of the body as in framing.response_length. data: the head's bytes as they came, and the body
+        so far, in one piece, which mostly goes on as it is; done: that is all of it."""
 
     def response_body(self, data: bytes, done: bool) -> None:
         """More of the body, framed as the upstream framed it, or decoded if that was asked for."""

@@ -36,8 +36,9 @@ class Ear:
     def interim_head(self, head: Any) -> None:
         self.heard.append(("interim", head.status))
 
-    def response_head(self, head: Any, length: int, body: bytes, done: bool) -> None:
-        self.heard.append(("head", head.status, length, body, done))
+    def response_head(self, head: Any, length: int, data: bytes, done: bool) -> None:
+        assert data.startswith(head.raw)
+        self.heard.append(("head", head.status, length, data[head.size :], done))
 
     def response_body(self, data: bytes, done: bool) -> None:
         self.heard.append(("body", data, done))
