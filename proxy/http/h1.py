@@ -139,7 +139,7 @@ class RequestReader:
             return None
         method, target, path, query = line.groups(b"")
         if path.find(b"/.") >= 0:
-            path = matched_path(path, target)
+            return None  # dot segments, which may be refused
         head = RequestHead(method, target, 1, last.host, path, query, last.fields, data, last.client, last.scheme, True)
         head.cut, head.onward = last.cut, last.onward
         return head

@@ -48,6 +48,17 @@ async def test_requests_pass_on_as_if_each_came_alone(
     assert together == alone
 
 
+async def test_a_repeated_head_is_refused_for_its_path_as_the_first_would_be() -> None:
+    """400 and counted, though all but the request line was read before."""
+    async with stage() as the, the.client() as client:
+        await client.say(wire("GET / HTTP/1.1", "Host: a"))
+        assert b" 200 " in await client.hear_head()
+        await client.hear(2)
+        await client.say(wire("GET /../x HTTP/1.1", "Host: a"))
+        assert (await client.hear_all()).startswith(b"HTTP/1.1 400 ")
+        assert the.gateway.counts().add["requests_total"]["", "", "", "400", "other"] == 1
+
+
 async def test_a_request_after_one_that_never_passed_on() -> None:
     """What the proxy answered by itself left no lines ready; the next one like it passes on all the same."""
     async with stage() as the:
