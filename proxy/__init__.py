@@ -37,6 +37,9 @@ Glossary: the same words in YAML, code, metrics, logs and dashboard.
     snapshot     what one reload made; immutable
     generation   its number
     eject        take an endpoint out for a while; return: take it back
+    rollout      a split's weights moved from an old version to a new one, by the proxy itself
+    step         one weight of a rollout, and how long it stays
+    gate         what must be true of the new version for a rollout to go on
     drain        let what is under way end, take nothing new
 """
 

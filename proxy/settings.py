@@ -205,6 +205,10 @@ class Settings:
             str, "FILE", "what signs the cookies of `mode: pin`, one key a line; the first signs, all are believed"
         ),
     )
+    state_dir: str = field(
+        default="",
+        metadata=option(str, "DIR", "where it is remembered how far rollouts are (default: beside the rule file)"),
+    )
     max_body: int = field(
         default=0,
         metadata=option(read_size, "SIZE", "a request's body, like 10MiB (default 0: no limit)"),

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from proxy.admin import api
+from proxy.admin import api, rollouts
 from proxy.admin.gate import Handler, Token, gate, loopback, name_of
 from proxy.admin.live import Live
 from proxy.admin.mirrors import mirrors
@@ -63,6 +63,9 @@ def make_app(view: View, host: str, token: Token | None = None) -> web.Applicati
             web.get("/api/config", _answer(lambda _: _json(api.config(view)))),
             web.get("/api/services", _answer(lambda _: _json(api.services(view)))),
             web.get("/api/mirrors", _answer(lambda _: _json(mirrors(view)))),
+            web.get("/api/rollouts", _answer(lambda _: _json(rollouts.rollouts(view)))),
+            web.get("/api/rollouts/{rollout}", _answer(lambda request: _json(rollouts.rollout(view, request)))),
+            web.post("/api/rollouts/{rollout}/{verb}", _answer(lambda request: _json(rollouts.act(view, request)))),
             web.get("/api/drain/{service}/{version}", _drained(view)),
             web.get("/api/events", live.answer, allow_head=False),
             web.get("/api/explain", _answer(lambda request: _json(api.explained(view, request)))),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from proxy.admin.drain import Drains
 from proxy.errors import Fault
 from proxy.observe.metrics import Registry, ReloadResult
+from proxy.rollout.plan import Verb
 from proxy.rules.model import RuleFile
 
 
@@ -28,12 +30,22 @@ class ConfigState:
     applied: dict[int, int] = field(default_factory=dict)
 
 
+class Rollouts(Protocol):
+    """Who carries out the rollouts of the rules in use."""
+
+    def names(self) -> list[str]: ...
+
+    def status(self, name: str) -> dict[str, Any]: ...
+
+    def act(self, name: str, verb: Verb, by: str, full: bool = False, weight: float = 0.0) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """registry: every metric. rule_file: the rules in use, if there are any. config: as above.
 
     unready: why the container should get no traffic, a sentence each; empty: it is ready. drains: what is left of
-    each version.
+    each version. rollouts: who carries them out, if anybody does.
     """
 
     registry: Registry
@@ -41,3 +53,4 @@ class View:
     config: Callable[[], ConfigState]
     unready: Callable[[], list[str]]
     drains: Drains
+    rollouts: Rollouts | None = None

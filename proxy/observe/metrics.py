@@ -23,6 +23,7 @@ import proxy
 from proxy.observe.counters import BUCKETS, Counts, Labels
 from proxy.observe.mirrors import EXAMPLES_MAX, Example
 from proxy.observe.series import series_of
+from proxy.rollout.plan import EVENTS, PHASES, Event, Phase
 from proxy.rules.model import RuleFile
 
 PREFIX: Final = "grayhound_"
@@ -81,6 +82,11 @@ COUNTERS: Final = {
         ("service", "version", "kind"),
         "Answers to copies that differed from the real one, by what differed: status, headers, length, body.",
     ),
+    "rollout_events_total": Kind(
+        ("rollout", "event"),
+        "What has happened to a rollout: started, step, waiting, paused, resumed, failed (a gate, for good), "
+        "rolled_back, promoted, weight_set, blocked (the rule file cannot be edited).",
+    ),
     "config_reloads_total": Kind(
         ("result",),
         "Times the rules were read: ok (in use), refused (a fault; the last good ones keep serving), unchanged.",
@@ -113,6 +119,11 @@ GAUGES: Final = {
         "Share (0 to 1) of the requests taken by this rule that the rules give to the version; "
         'rule="" stands for requests that no rule takes.',
     ),
+    "rollout_phase": Kind(
+        ("rollout", "phase"),
+        "1 for the phase a rollout is in: pending, progressing, waiting, paused, promoted or rolled_back.",
+    ),
+    "rollout_step": Kind(("rollout",), "The step a rollout is at, from 1."),
     "endpoint_up": Kind(
         ("service", "version", "endpoint"),
         "1: every worker sends requests there. 0: its health check fails, or a worker has ejected it.",
@@ -242,6 +253,20 @@ class Registry(Collector):
         self._own["config_last_reload_success"][()] = int(result != "refused")
         if result == "ok":
             self._own["config_last_reload_success_timestamp_seconds"][()] = now
+
+    def set_rollouts(self, states: Mapping[str, tuple[Phase, int]]) -> None:
+        """The phase and step of each rollout that the rules name."""
+        phases = {name: phase for name, (phase, _) in states.items()}
+        self._own["rollout_phase"] = {(name, one): int(phases[name] == one) for name in phases for one in PHASES}
+        self._own["rollout_step"] = {(name,): step for name, (_, step) in states.items()}
+        for name in states:
+            for event in EVENTS:
+                self._counters["rollout_events_total"].setdefault((name, event), 0)
+
+    def rollout_event(self, rollout: str, event: Event) -> None:
+        """Something has happened to a rollout."""
+        events = self._counters["rollout_events_total"]
+        events[rollout, event] = events.get((rollout, event), 0) + 1
 
     def endpoint(self, service: str, version: str, url: str) -> EndpointState:
         """What the workers and the health check last said of an endpoint."""

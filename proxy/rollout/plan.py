@@ -32,14 +32,16 @@ SAME: Final = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """weight: percent that the new version is to have. seen: what it had when last looked at; if both differ, the
-    rules are to be changed. held_s: seconds for which the step's weight has been live. by_hand: the weights were
-    edited in the file, so nobody but a person moves them. reason: of the phase, in words."""
+    """weight: percent that the new version is to have. arrived: it was seen to have it; until then the rules are to be
+    changed, and may still give it one of `ours`, the weights that it was to have before. held_s: seconds for which
+    the step's weight has been live. by_hand: the weights were edited in the file, so nobody but a person moves them.
+    reason: of the phase, in words."""
 
     phase: Phase = "pending"
     step: int = 0
     weight: float = 0.0
-    seen: float = 0.0
+    arrived: bool = False
+    ours: tuple[float, ...] = ()
     held_s: float = 0.0
     by_hand: bool = False
     reason: str = ""
@@ -47,7 +49,7 @@ class State:
     @property
     def settled(self) -> bool:
         """Nothing is left to do: what becomes of the weights now is somebody else's."""
-        return self.phase in DONE and same(self.weight, self.seen)
+        return self.phase in DONE and self.arrived
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,9 @@ class Look:
     failed: str = ""
     burning: str = ""
 
+
+OURS_MAX: Final = 10
+"""Weights that were asked for one after another before any of them was live; the file can only hold the last few."""
 
 Told = tuple[State, list[tuple[Event, str]]]
 """The state that follows, and what happened, in words."""
@@ -77,8 +82,9 @@ def advance(rollout: Rollout, state: State, look: Look) -> Told:
     if state.settled:
         return state, []
     if not same(look.live, state.weight):
-        return (state, []) if same(look.live, state.seen) else _edited(rollout, state, look.live)
-    state = replace(state, seen=state.weight)
+        ours = not state.arrived and any(same(look.live, weight) for weight in state.ours)
+        return (state, []) if ours else _edited(rollout, state, look.live)
+    state = replace(state, arrived=True, ours=())
     if state.phase in DONE or state.by_hand:
         return state, []
     trouble = look.burning or look.failed
@@ -118,7 +124,7 @@ def act(rollout: Rollout, state: State, verb: Verb, full: bool = False, weight: 
     if not 0 <= weight <= 100:
         raise ValueError(f"a weight is in percent: from 0 to 100, not {weight:g}")
     text = f"{rollout.new} is given {weight:g} % by hand"
-    state = replace(state, phase="paused", weight=weight, held_s=0.0, by_hand=False, reason=text)
+    state = replace(_to(state, weight), phase="paused", held_s=0.0, by_hand=False, reason=text)
     return state, [("weight_set", text)]
 
 
@@ -133,12 +139,10 @@ _ALLOWED: Final[dict[Verb, tuple[Phase, ...]]] = {
 
 
 def _start(rollout: Rollout, live: float) -> Told:
-    state = State(seen=live)
+    state = State(weight=live, arrived=True)
     if live >= rollout.steps[-1].weight - SAME:
         text = f"{rollout.new} has {live:g} % already"
-        return replace(state, phase="promoted", step=len(rollout.steps) - 1, weight=live, reason=text), [
-            ("promoted", text)
-        ]
+        return replace(state, phase="promoted", step=len(rollout.steps) - 1, reason=text), [("promoted", text)]
     place = _place(rollout, live)
     return _at(rollout, state, place, ""), [("started", f"{rollout.new} has {live:g} %"), _step(rollout, place)]
 
@@ -146,7 +150,7 @@ def _start(rollout: Rollout, live: float) -> Told:
 def _edited(rollout: Rollout, state: State, live: float) -> Told:
     """Somebody else wrote weights into the file: they are theirs."""
     text = f"the weights were edited by hand: {rollout.new} has {live:g} %"
-    state = replace(state, weight=live, seen=live, by_hand=True)
+    state = replace(state, weight=live, arrived=True, ours=(), by_hand=True)
     if state.phase in DONE:
         return state, []
     return replace(state, phase="paused", held_s=0.0, reason=text), [("paused", text)]
@@ -160,7 +164,7 @@ def _fail(rollout: Rollout, state: State, why: str) -> Told:
 
 
 def _rolled_back(state: State, why: str) -> Told:
-    return replace(state, phase="rolled_back", weight=0.0, by_hand=False, reason=why), [("rolled_back", why)]
+    return replace(_to(state, 0.0), phase="rolled_back", by_hand=False, reason=why), [("rolled_back", why)]
 
 
 def _next(rollout: Rollout, state: State, why: str) -> Told:
@@ -173,12 +177,21 @@ def _next(rollout: Rollout, state: State, why: str) -> Told:
 
 def _promoted(rollout: Rollout, state: State, why: str) -> Told:
     last = len(rollout.steps) - 1
-    state = replace(state, phase="promoted", step=last, weight=rollout.steps[last].weight, by_hand=False, reason=why)
+    state = _to(state, rollout.steps[last].weight)
+    state = replace(state, phase="promoted", step=last, by_hand=False, reason=why)
     return state, [("promoted", f"{rollout.new} has {state.weight:g} %: {why}")]
 
 
 def _at(rollout: Rollout, state: State, place: int, why: str) -> State:
-    return State("progressing", place, rollout.steps[place].weight, state.seen, reason=why)
+    state = _to(state, rollout.steps[place].weight)
+    return replace(state, phase="progressing", step=place, held_s=0.0, by_hand=False, reason=why)
+
+
+def _to(state: State, weight: float) -> State:
+    """The new version is to have another weight; the rules give it the one before for a while."""
+    if same(weight, state.weight):
+        return state
+    return replace(state, weight=weight, arrived=False, ours=(*state.ours[-OURS_MAX:], state.weight))
 
 
 def _step(rollout: Rollout, place: int, why: str = "") -> tuple[Event, str]:

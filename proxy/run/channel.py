@@ -64,11 +64,11 @@ class Rules:
 
     @classmethod
     def pack(cls, generation: int, rule_file: RuleFile) -> Rules:
-        """For workers, who need no tests."""
+        """For workers, who need neither tests nor rollouts."""
         routes = rule_file.routes
         return cls(
             generation,
-            replace(rule_file, services={}, routes=(), tests=()),
+            replace(rule_file, services={}, routes=(), tests=(), rollouts={}),
             _pieces(rule_file.services.values()),
             _pieces(replace(route, rules=()) for route in routes),
             _pieces(rule for route in routes for rule in route.rules),

@@ -69,6 +69,7 @@ class Control:
         self._supervisor.reap()  # those that ended before anyone listened
         # Imported only now: aiohttp takes a quarter of a second, and the workers are carrying traffic meanwhile.
         from proxy.admin.app import serve
+        from proxy.run.rollouts import make_rollouts
         from proxy.upstream.checker import Checker
 
         checker = Checker(self._health_changed)
@@ -77,12 +78,14 @@ class Control:
         try:
             token_file = self._settings.admin_token_file
             token = (lambda: read_token(token_file)) if token_file else None
-            runner = await serve(self._view(), self._settings.admin[0], admin_port, token)
+            rollouts = make_rollouts(self._settings, self._registry, self._reloader)
+            runner = await serve(replace(self._view(), rollouts=rollouts), self._settings.admin[0], admin_port, token)
             log.info("admin port on %s", show((self._settings.admin[0], admin_port)))
             spawn(self._say_when_ready(), name="ready")
             following = [
                 spawn(self._reloader.follow(), name="reload"),
                 spawn(self._reloader.follow_files(), name="reload of files"),
+                spawn(rollouts.follow(), name="rollouts"),
             ]
             if self._certificates is not None:
                 changed = self._certificates_changed

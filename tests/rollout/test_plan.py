@@ -126,6 +126,15 @@ def test_it_begins_where_the_file_is(live: float, phase: str, step: int, weight:
     assert where(Run(live=live).state) == (phase, step, weight)
 
 
+def test_weights_of_its_own_are_known_whenever_they_go_live() -> None:
+    """A person may want another one before the last one is in use: neither is an edit by hand."""
+    run = Run()
+    assert where(run.say("abort")) == ("rolled_back", 0, 0.0)
+    run.live = 5.0  # what the first step had written
+    assert not run.look().by_hand and not run.state.settled
+    assert run.write().settled
+
+
 def test_a_pause_stops_the_clock() -> None:
     """What had passed of the step still counts afterwards."""
     run = Run()
