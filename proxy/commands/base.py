@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from proxy.errors import StartError
+from proxy.settings import variable
 
 if TYPE_CHECKING:
     from proxy.sources.base import Content
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
+ADMIN: Final = "127.0.0.1:9900"
 
 Parser = argparse.ArgumentParser
 
@@ -40,6 +44,23 @@ def content_of(path: str) -> Content:
         return FileSource(path).read()
     except SourceError as error:
         raise StartError(str(error)) from None
+
+
+def admin_argument(parser: Parser) -> None:
+    """Where a running proxy is asked: by default where `serve` in the same environment has its admin port."""
+    default = os.environ.get(variable("admin")) or ADMIN
+    parser.add_argument(
+        "--admin",
+        metavar="HOST:PORT",
+        default=default,
+        help=f"the proxy's admin port, or its URL (default {ADMIN}) [{variable('admin')}]",
+    )
+
+
+def admin_url(given: argparse.Namespace) -> str:
+    """The URL of the admin port, without a slash at its end."""
+    admin = "localhost" * given.admin.startswith(":") + given.admin
+    return (admin if re.match("https?://", admin) else f"http://{admin}").rstrip("/")
 
 
 def pair(text: str, separator: str, option: str) -> tuple[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
-import re
 import sys
 import time
 import urllib.error
@@ -13,11 +12,10 @@ import urllib.request
 from typing import Any, Final
 from urllib.parse import quote
 
-from proxy.commands.base import EXIT_FAILED, Parser, UsageError
+from proxy.commands.base import EXIT_FAILED, Parser, UsageError, admin_argument, admin_url
 from proxy.errors import StartError
 from proxy.settings import read_duration
 
-ADMIN: Final = "http://127.0.0.1:9900"
 ASK_S: Final = 2.0
 """How long one question waits at the admin port: as often it is said what is left, if that has changed."""
 ANSWER_S: Final = 10.0
@@ -28,7 +26,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("service", metavar="SERVICE")
     parser.add_argument("version", metavar="VERSION", help="the one to switch off")
     parser.add_argument("--timeout", metavar="DURATION", default="5m", help="how long to wait (default 5m)")
-    parser.add_argument("--admin", metavar="URL", default=ADMIN, help=f"the proxy's admin port (default {ADMIN})")
+    admin_argument(parser)
 
 
 def run(given: argparse.Namespace) -> int:
@@ -50,8 +48,7 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _url(given: argparse.Namespace) -> str:
-    admin = given.admin if re.match("https?://", given.admin) else f"http://{given.admin}"
-    return f"{admin.rstrip('/')}/api/drain/{quote(given.service, safe='')}/{quote(given.version, safe='')}"
+    return f"{admin_url(given)}/api/drain/{quote(given.service, safe='')}/{quote(given.version, safe='')}"
 
 
 def _wait(url: str, name: str, until: float) -> str:

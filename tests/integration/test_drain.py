@@ -184,3 +184,9 @@ async def test_nobody_there_is_exit_1(tmp_path: Path) -> None:
     url = "http://127.0.0.1:1/api/drain/shop/v1"
     assert (code, out, err) == (1, "", f"grayhound: no answer from the admin port at {url}: Connection refused\n")
     assert (await run("drain", "shop", "v1", "--timeout", "soon"))[0] == 2
+
+
+async def test_the_command_asks_the_proxy_of_its_environment(proxy: Proxy) -> None:
+    """Inside a container the admin port is where GRAYHOUND_ADMIN put it, for `serve` and for whoever asks it."""
+    asked = await run("drain", "shop", "v2", GRAYHOUND_ADMIN=proxy.admin.removeprefix("http://"))
+    assert asked == (0, "shop v2 is idle: it is safe to switch off\n", "")
