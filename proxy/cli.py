@@ -10,7 +10,7 @@ from typing import Final
 
 import proxy
 from proxy import settings
-from proxy.commands import diff, drain, manifests
+from proxy.commands import diff, drain, manifests, rollout
 from proxy.commands.base import EXIT_FAILED, EXIT_USAGE, Command, Parser, UsageError, content_of, counted, pair
 from proxy.errors import RuleError, StartError
 
@@ -181,5 +181,6 @@ COMMANDS: Final = {
     ),
     "diff": Command("Say which requests another rule file would send elsewhere.", diff.add_arguments, diff.run),
     "drain": Command("Wait until a version may be switched off.", drain.add_arguments, drain.run),
+    "rollout": Command("Tell how rollouts are doing, and steer them.", rollout.add_arguments, rollout.run),
     "schema": Command("Print the JSON Schema of the rule file, for editors.", _no_arguments, _schema),
 }

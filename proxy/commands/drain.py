@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import http.client
-import json
 import sys
 import time
-import urllib.error
-import urllib.request
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
+from proxy.commands.admin_port import ask
 from proxy.commands.base import EXIT_FAILED, Parser, UsageError, admin_argument, admin_url
-from proxy.errors import StartError
 from proxy.settings import read_duration
 
 ASK_S: Final = 2.0
 """How long one question waits at the admin port: as often it is said what is left, if that has changed."""
-ANSWER_S: Final = 10.0
-"""For an answer to come, beyond that wait, from a control process that is busy with a large rule file."""
 
 
 def add_arguments(parser: Parser) -> None:
@@ -56,7 +50,7 @@ def _wait(url: str, name: str, until: float) -> str:
     said = ""
     while True:
         wait_s = max(0.0, min(ASK_S, until - time.monotonic()))
-        drain = _ask(url, wait_s)
+        drain = ask(f"{url}?wait={wait_s * 1000:.0f}ms", wait_s)
         if drain["safe_to_switch_off"]:
             return ""
         left = "; ".join(drain["left"])
@@ -65,26 +59,3 @@ def _wait(url: str, name: str, until: float) -> str:
         if left != said:
             print(f"{name} is {drain['state']}: {left}", flush=True)
             said = left
-
-
-def _ask(url: str, wait_s: float) -> Any:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # the admin port is near, never behind one
-    try:
-        with opener.open(f"{url}?wait={wait_s * 1000:.0f}ms", timeout=wait_s + ANSWER_S) as response:
-            return json.load(response)
-    except urllib.error.HTTPError as error:
-        if error.code == 404 and (text := _told(error)):
-            raise UsageError(text) from None
-        raise StartError(f"{url} answers {error.code}: {_told(error) or error.reason}") from None
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        raise StartError(
-            f"no answer from the admin port at {url}: {getattr(reason, 'strerror', None) or reason}"
-        ) from None
-
-
-def _told(error: urllib.error.HTTPError) -> str:
-    try:
-        return str(json.load(error)["error"])
-    except (ValueError, KeyError, TypeError, OSError):
-        return ""

@@ -124,6 +124,7 @@ class Rollouts:
             "from": rollout.old,
             "to": rollout.new,
             "phase": state.phase,
+            "settled": state.settled,
             "reason": state.reason,
             "obstacle": run.obstacle,
             "step": state.step + 1,

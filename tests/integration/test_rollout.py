@@ -240,6 +240,46 @@ async def test_an_edit_by_hand_is_not_fought(tmp_path: Path, versions: list[Vers
         assert "unknown rollout 'x'; there are shop-v2" in (await proxy.api("/api/rollouts/x"))["error"]
 
 
+async def test_the_command_tells_and_steers(tmp_path: Path, versions: list[Version]) -> None:
+    """One line each; an exit code for scripts; what makes no sense is a usage error, what is refused is told."""
+    path, token = tmp_path / "rules.yaml", tmp_path / "token"
+    text = rules(path, versions, "[{weight: 5, hold: 600s}, {weight: 50, pause: true}]", "[]")
+    token.write_text("secret\n")
+    async with serving(path, "--admin-token-file", str(token)) as proxy:
+
+        async def command(*arguments: str) -> tuple[int, str, str]:
+            return await run("rollout", *arguments, "--admin", proxy.admin)
+
+        told = ("--token-file", str(token))
+        await until(proxy, lambda status: status["live_weight"] == 5)
+        code, out, _ = await command("list")
+        assert code == 0 and out.startswith("shop-v2: progressing, step 1 of 2, v2 has 5 %, held for ")
+        code, _, err = await command("promote", "shop-v2")
+        assert code == 1 and "answers 401: a change needs the token" in err
+        code, out, _ = await command("promote", "shop-v2", *told)
+        assert code == 0 and out.startswith("shop-v2: progressing, step 2 of 2")
+        await until(proxy, lambda status: status["phase"] == "waiting")
+        code, out, _ = await command("status", "shop-v2")
+        assert (code, out) == (
+            0, "shop-v2: waiting, step 2 of 2, v2 has 50 %, at 50 %, until somebody promotes it\n"
+        )  # fmt: skip
+        code, _, err = await command("resume", "shop-v2", *told)
+        assert code == 1 and "rollout 'shop-v2' is waiting: resume is for one that is paused" in err
+        code, _, err = await command("status", "shop")
+        assert (code, err) == (2, "grayhound rollout: unknown rollout 'shop'; there are shop-v2\n")
+        for wrong in (("promote",), ("list", "x"), ("set-weight", "shop-v2"), ("abort", "shop-v2", "--full")):
+            assert (await command(*wrong))[0] == 2
+        assert (await command("set-weight", "shop-v2", "101", *told))[0] == 2
+        assert (await command("set-weight", "shop-v2", "30%", *told))[0] == 0
+        await until(proxy, lambda status: status["live_weight"] == 30)
+        code, out, _ = await command("abort", "shop-v2", "--watch", *told)
+        assert code == 1 and out.splitlines()[-1].startswith("shop-v2: rolled back")
+        assert path.read_text() == text.format(old=100, new=0)
+        code, out, _ = await command("retry", "shop-v2", *told)
+        code, out, _ = await command("promote", "shop-v2", "--full", "--watch", *told)
+        assert code == 0 and path.read_text() == text.format(old=50, new=50)
+
+
 async def test_the_reference_of_all_this_passes_check(tmp_path: Path, versions: list[Version]) -> None:
     """What the tests here serve is a file without fault or warning."""
     rules(tmp_path / "rules.yaml", versions)
