@@ -1,4 +1,4 @@
-"""README.md and the other pages: what a newcomer reads there is so, command by command and name by name."""
+"""README.md and docs/: what a newcomer reads there is so, command by command and name by name."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from proxy.rules.split import shares
 from tests.serve import Proxy, run, services, serving
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"]
-README = (ROOT / "README.md").read_text()
+MANUAL = ["README.md", "docs/rules.md", "docs/migration.md", "docs/operation.md"]
+PAGES = [*MANUAL, "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+README = "\n".join((ROOT / page).read_text() for page in MANUAL)
+"""All that users read, the newcomer's page first."""
 YAML = re.findall(r"^```yaml\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 INGRESS = next(text for text in YAML if text.startswith("apiVersion:"))
 HTTP_ROUTE = next(text for text in YAML if "kind: HTTPRoute" in text)
@@ -231,10 +233,19 @@ async def test_the_rule_file_does_what_it_promises(proxy: Proxy) -> None:
 # --- Links and names of files --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("page", PAGES)
+def headings(page: Path) -> set[str]:
+    """Of a Markdown page, as links name them."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", [*PAGES, "benchmarks/README.md"])
 def test_links_lead_to_files(page: str) -> None:
-    links = re.findall(r"\]\((?!https?://)([^)#]+)", (ROOT / page).read_text())
-    assert [link for link in links if not (ROOT / link).exists()] == []
+    """And, behind a #, to headings."""
+    for link, _, heading in re.findall(r"\]\((?!https?://)([^)#]*)(#([^)]*))?\)", (ROOT / page).read_text()):
+        target = (ROOT / page).parent / link if link else ROOT / page
+        assert target.exists(), link
+        assert not heading or heading in headings(target), f"{link}#{heading}"
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -1,4 +1,4 @@
-"""README.md on mirrors: its rule file, served, does what stands beside it."""
+"""docs/rules.md on mirrors: its rule file, served, does what stands beside it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from proxy.upstream.health import EJECTION_FACTOR_MAX
 from tests.serve import Proxy, services, serving
 from tests.test_readme import README, YAML
 
-SECTION = README[README.index("### Try a new version") :].partition("\n### ")[0]
+SECTION = README[README.index("## Try a new version") :].partition("\n## ")[0]
 (RULES,) = [text for text in YAML if text in SECTION]
 
 

@@ -88,6 +88,11 @@ def test_every_alert_is_raised_by_a_unit_test() -> None:
     assert raised == {rule["alert"] for rule in RULES if "alert" in rule}
 
 
+def test_the_manual_says_what_to_do_at_each_alert() -> None:
+    told = re.findall(r"^\| `(Grayhound\w+)` \|", (ROOT / "docs/operation.md").read_text(), re.MULTILINE)
+    assert sorted(told) == sorted(rule["alert"] for rule in RULES if "alert" in rule)
+
+
 # --- Names ---------------------------------------------------------------------------------------------------------
 
 
@@ -168,9 +173,10 @@ QUIET = {
     "First certificate to expire", "TLS handshakes and PROXY headers", "GrayhoundCertificateExpires", "New rules",
     "Share that the rules say", "GrayhoundVersionSlow", "GrayhoundNoEndpoint", "GrayhoundEndpointDown", "service",
     "GrayhoundDown", "GrayhoundNoWorkers", "GrayhoundReplicasDisagree", "GrayhoundWorkerRestarts",
-    "GrayhoundLogDropped", "GrayhoundMirrorDropped",
+    "GrayhoundLogDropped", "GrayhoundMirrorDropped", "GrayhoundRolloutFailed", "GrayhoundRolloutBlocked",
+    "Phase", "Step", "What has happened",
 }  # fmt: skip
-"""What may have no answer here: no TLS, no health checks, one replica, and nothing else is wrong."""
+"""What may have no answer here: no TLS, no health checks, no rollout, one replica, and nothing else is wrong."""
 
 
 async def _alarms(proxy: Proxy, session: aiohttp.ClientSession) -> None:

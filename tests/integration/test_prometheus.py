@@ -135,11 +135,11 @@ async def test_the_target_is_up_and_its_counts_are_what_was_sent(scraping: str, 
         assert (target["health"], target["lastError"]) == ("up", "")
 
 
-async def test_the_queries_of_the_readme_have_answers(query: Query, proxy: Proxy) -> None:
+async def test_the_queries_of_the_manual_have_answers(query: Query, proxy: Proxy) -> None:
     """Error rate and p99 of the new version beside the old one, as written there."""
-    readme = (ROOT / "README.md").read_text()
+    manual = (ROOT / "docs/operation.md").read_text()
     block = re.search(
-        r"^    (1 - sum by \(version\).*?)\n    (histogram_quantile.*?)\n\n", readme, re.DOTALL | re.MULTILINE
+        r"^    (1 - sum by \(version\).*?)\n    (histogram_quantile.*?)\n\n", manual, re.DOTALL | re.MULTILINE
     )
     assert block is not None
     error_rate, p99 = block.groups()

@@ -182,6 +182,6 @@ def test_every_error_of_a_request_has_its_flag() -> None:
 
 
 def test_the_manual_explains_every_flag_and_no_other() -> None:
-    """README.md, `Troubleshooting by flag`."""
-    table = (ROOT / "README.md").read_text().partition("### Troubleshooting by flag")[2].partition("\n#")[0]
+    """docs/operation.md, `Troubleshooting by flag`."""
+    table = (ROOT / "docs/operation.md").read_text().partition("## Troubleshooting by flag")[2].partition("\n#")[0]
     assert set(re.findall(r"^\| `([a-z_]+)` \|", table, re.MULTILINE)) - {"flag"} == FLAGS.keys()
