@@ -99,8 +99,8 @@ def _range(bounds: tuple[int, int]) -> RangeTest:
 
 
 def _mod(divisor: int, below: int) -> ModTest:
-    if below >= divisor:
-        raise ValueError(f"every number holds: each n mod {divisor} is below {below}; take a smaller `below`")
+    if below > divisor:
+        raise ValueError(f"`below` is at most the divisor, {divisor}, at which every number holds, and here is {below}")
     return ModTest(divisor, below)
 
 
@@ -135,7 +135,7 @@ VALUE_TEST.reader = ByKind(
             Record(
                 ModTest,
                 Key("divisor", integer(2, NUMBER_MAX), required=True),
-                Key("below", integer(1, NUMBER_MAX), required=True),
+                Key("below", integer(0, NUMBER_MAX), required=True),
                 build=_mod,
             ),
             manual="An integer with n mod divisor < below.",

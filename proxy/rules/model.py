@@ -65,7 +65,7 @@ class ModTest:
     divisor: int
     """What to divide by; at least 2."""
     below: int
-    """Remainders under this hold; 1 <= below < divisor."""
+    """Remainders under this hold: 0 for nobody, the divisor for every number."""
 
 
 @dataclass(frozen=True, slots=True)

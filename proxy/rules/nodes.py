@@ -86,18 +86,29 @@ class _Frame:
 
 def tree(text: str) -> Node:
     """The one document in a text. Raises TreeError."""
-    roots = _read(text, documents_max=1)
-    if not roots:
+    root, faults = tree_with_faults(text)
+    if faults:
+        raise TreeError(faults)
+    return root
+
+
+def tree_with_faults(text: str) -> tuple[Node, list[tuple[int, int, Path, str]]]:
+    """The same, and what is wrong with it though it is a tree, like a key that stands twice. Raises TreeError."""
+    builder = _read(text, documents_max=1)
+    if not builder.roots:
         raise TreeError([(1, 1, (), "the file is empty; it needs `services:` and `routes:`")])
-    return roots[0]
+    return builder.roots[0], builder.faults
 
 
 def trees(text: str) -> list[Node]:
     """Every document in a text. Raises TreeError."""
-    return _read(text, NODES_MAX)
+    builder = _read(text, NODES_MAX)
+    if builder.faults:
+        raise TreeError(builder.faults)
+    return builder.roots
 
 
-def _read(text: str, documents_max: int) -> list[Node]:
+def _read(text: str, documents_max: int) -> _Builder:
     _check_text(text)
     builder = _Builder(documents_max)
     try:
@@ -107,9 +118,7 @@ def _read(text: str, documents_max: int) -> list[Node]:
         raise TreeError([*builder.faults, _syntax_fault(text, error)]) from None
     except yaml.reader.ReaderError as error:
         raise TreeError([(1, 1, (), f"not YAML: {error.reason}")]) from None
-    if builder.faults:
-        raise TreeError(builder.faults)
-    return builder.roots
+    return builder
 
 
 def locate(node: Node, path: Path) -> tuple[Node, Path]:

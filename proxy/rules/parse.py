@@ -15,7 +15,7 @@ from proxy.rules.check import check
 from proxy.rules.grammar import FILE
 from proxy.rules.lint import lint
 from proxy.rules.model import RuleFile
-from proxy.rules.nodes import Node, Path, TreeError, locate, path_text, tree
+from proxy.rules.nodes import Node, Path, TreeError, locate, path_text, tree_with_faults
 from proxy.rules.shapes import Cursor, Note
 
 
@@ -33,10 +33,9 @@ def parse(text: str, file: str) -> Parsed:
     Raises RuleError with every fault, in file order.
     """
     try:
-        root = tree(text)
+        root, notes = tree_with_faults(text)
     except TreeError as error:
         raise _rule_error(file, error.faults) from None
-    notes: list[Note] = []
     raw = FILE.read(Cursor(root, (), notes))
     rule_file = assemble.rule_file(raw or {})
     touched = {path[:depth] for _, _, path, _ in notes for depth in range(len(path) + 1)}

@@ -50,6 +50,8 @@ def read(reader: Reader, text: str) -> object:
         ("{present: false}", PresentTest(False)),
         ("{range: [-1, 100]}", RangeTest(-1, 100)),
         ("{mod: {divisor: 10, below: 3}}", ModTest(10, 3)),
+        ("{mod: {divisor: 10, below: 0}}", ModTest(10, 0)),  # nobody yet
+        ("{mod: {divisor: 10, below: 10}}", ModTest(10, 10)),  # everybody at last
         ("{not: {in: [a, b]}, ignore_case: true}", NotTest(TextTest("in", ("a", "b"), True))),
         ("{not: {not: {present: true}}}", NotTest(NotTest(PresentTest(True)))),
     ],
