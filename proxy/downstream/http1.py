@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import Transport
-from typing import Final, cast
+from typing import cast
 
 from proxy.clock import NEVER
 from proxy.downstream import limits
@@ -14,11 +14,9 @@ from proxy.downstream.pace import unread
 from proxy.downstream.stream import Exchange, Home
 from proxy.errors import BadRequest, ProxyError
 from proxy.http.framing import CHUNKED, UNTIL_CLOSE, ChunkedBody, request_length
-from proxy.http.h1 import RequestReader, answer
+from proxy.http.h1 import LastHeads, answer
 from proxy.http.headers import Peer, forward_response, repeatable, wants_close
 from proxy.http.message import RequestHead, ResponseHead
-
-_NO_HEAD: Final = RequestHead(b"", b"", 1, b"", b"", b"", {}, b"")
 
 _READING_HEAD, _READING_LENGTH, _READING_CHUNKS, _ANSWERING, _LINGERING = range(5)
 
@@ -32,8 +30,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_blocked", "_buffer", "_chunks", "_close", "_encode", "_gateway", "_home", "_in_loop", "_last", "_left",
-        "_lines", "_minor", "_paused", "_reader", "_state", "_transport", "_turns", "_unread", "deadline", "exchange",
-        "peer", "resting",
+        "_minor", "_paused", "_state", "_transport", "_turns", "_unread", "deadline", "exchange", "peer", "resting",
     )  # fmt: skip
 
     def __init__(self, home: Home, peer: Peer | None = None) -> None:
@@ -48,9 +45,7 @@ class Connection(asyncio.Protocol):
         self._close = False
         self._encode = False
         self._in_loop = False
-        self._reader: RequestReader | None = None  # of the last head that may be repeated; it, its lines but one
-        self._last = _NO_HEAD
-        self._lines = b""
+        self._last: LastHeads | None = None
         self._paused = False
         self._blocked = False  # the client does not keep up with what it is sent: no further request begins
         self.peer = peer or home.nobody
@@ -65,9 +60,9 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         state = self._state
         if state == _READING_HEAD:
-            reader = self._gateway.reader
-            if self._reader is reader and not self._buffer and not self._blocked:
-                head = reader.read_next(data, self._lines, self._last)
+            last = self._last
+            if last is not None and not self._buffer and not self._blocked and last.reader is self._gateway.reader:
+                head = last.read(data)
                 if head is not None:
                     self._minor = 1
                     self._close = False
@@ -117,7 +112,9 @@ class Connection(asyncio.Protocol):
                 self._close = wants_close(head.fields, head.minor)
                 body, rest = self._first_body(request_length(head.fields, head.minor), rest)
             if not self._close and repeatable(head):
-                self._reader, self._last, self._lines = reader, head, data[data.find(b"\r\n") : end]
+                if self._last is None or self._last.reader is not reader:
+                    self._last = LastHeads(reader)
+                self._last.add(data[data.find(b"\r\n") : end], head)
         except BadRequest as error:
             self._refuse(error, data)
             return b""
@@ -331,7 +328,7 @@ class Connection(asyncio.Protocol):
     def rest(self) -> None:
         """Keep only what an idle connection needs."""
         self.resting = True
-        self._reader, self._last, self._lines = None, _NO_HEAD, b""
+        self._last = None
 
     def detach(self) -> tuple[Transport, bytes]:
         transport, self._transport = self._transport, None

@@ -32,6 +32,8 @@ RESPONSE_FIELDS: Final = frozenset(
 )  # fmt: skip
 HOSTS_REMEMBERED_MAX: Final = 1024
 """Host values whose checked form is remembered by a reader; a proxy serves a few hosts, a scanner sends thousands."""
+HEADS_REMEMBERED_MAX: Final = 4
+"""Per connection, while it is busy: a browser has a few kinds, for pages, styles, scripts and pictures."""
 USUAL_HEAD_BYTES_MAX: Final = 8192
 """The largest head that is not read whole again though it repeats the fields of the one before."""
 STATUS_LINES_REMEMBERED_MAX: Final = 256
@@ -124,26 +126,6 @@ class RequestReader:
         plain = minor == 1 and host != b"" and target[0] == _SLASH and fields.keys() <= self._plain
         return RequestHead(method, target, minor, host, path, query, fields, raw, plain=plain)
 
-    def read_next(self, data: bytes, lines: bytes, last: RequestHead) -> RequestHead | None:
-        """The head in `data`, if it is a request line and then `lines`: those of `last` from its first line's end on, a
-        head that may be repeated (headers.repeatable), was read by this reader and came by the same connection. None:
-        `read` must see to it.
-
-        PERF: a client mostly repeats the fields of its last request to the byte, so that only the request line is
-        new: 0.3 of the time of reading all of it. (HPACK rests on the same habit.)
-        """
-        if not data.endswith(lines) or len(data) > USUAL_HEAD_BYTES_MAX:
-            return None
-        line = _USUAL_LINE(data, 0, len(data) - len(lines))
-        if line is None:
-            return None
-        method, target, path, query = line.groups(b"")
-        if path.find(b"/.") >= 0:
-            return None  # dot segments, which may be refused
-        head = RequestHead(method, target, 1, last.host, path, query, last.fields, data, last.client, last.scheme, True)
-        head.cut, head.onward = last.cut, last.onward
-        return head
-
     def _new_host(self, value: bytes) -> bytes:
         match = _HOST(value)
         if match is None:
@@ -153,6 +135,41 @@ class RequestReader:
             self._hosts.clear()
         self._hosts[value] = host
         return host
+
+
+class LastHeads:
+    """The last few heads of one connection that others may repeat (headers.repeatable), as `reader` read them.
+
+    PERF: a client mostly repeats the fields of one of its last requests to the byte, so that only the request line is
+    new: 0.3 of the time of reading all of it. (HPACK rests on the same habit.)
+    """
+
+    __slots__ = ("_known", "reader")
+
+    def __init__(self, reader: RequestReader) -> None:
+        self.reader = reader
+        self._known: list[tuple[bytes, RequestHead]] = []
+
+    def add(self, lines: bytes, head: RequestHead) -> None:
+        """A head, and its bytes from the end of its first line on."""
+        if len(self._known) >= HEADS_REMEMBERED_MAX:
+            self._known.pop()
+        self._known.insert(0, (lines, head))
+
+    def read(self, data: bytes) -> RequestHead | None:
+        """The head in `data`, if it is a request line and then the lines of a known one; else None: it must be read."""
+        for lines, last in self._known:
+            if data.endswith(lines) and len(data) <= USUAL_HEAD_BYTES_MAX:
+                line = _USUAL_LINE(data, 0, len(data) - len(lines))
+                if line is not None:
+                    method, target, path, query = line.groups(b"")
+                    if path.find(b"/.") >= 0:
+                        return None  # dot segments, which may be refused
+                    fields, client, scheme = last.fields, last.client, last.scheme
+                    head = RequestHead(method, target, 1, last.host, path, query, fields, data, client, scheme, True)
+                    head.cut, head.onward = last.cut, last.onward
+                    return head
+        return None
 
 
 def _refusal(raw: bytes, error: httptools.HttpParserError) -> BadRequest:

@@ -59,6 +59,27 @@ async def test_a_repeated_head_is_refused_for_its_path_as_the_first_would_be() -
         assert the.gateway.counts().add["requests_total"]["", "", "", "400", "other"] == 1
 
 
+async def test_kinds_of_requests_in_turn_pass_on_as_if_each_came_alone() -> None:
+    """More kinds than are remembered, one kind's lines the end of another's."""
+    kinds = [("Host: a",), *((f"X-{n}: {n}", "Cookie: c=d", "Connection: keep-alive", "Host: a") for n in range(6))]
+    kinds += [("Cookie: c=d", "Connection: keep-alive", "Host: a")]
+    order = [*range(8), *range(8), 0, 1, 0, 7, 0, 1, 7, 7, 2, 0]
+    requests = [wire(f"GET /{place} HTTP/1.1", *kinds[kind]) for place, kind in enumerate(order)]
+    async with stage() as the:
+        for request in requests:
+            await the.ask(request + TAIL)
+        alone = [masked(heard) for heard in the.upstream.heard if not heard.startswith(b"GET /tail ")]
+        the.upstream.heard.clear()
+        async with the.client() as client:
+            for request in requests:
+                await client.say(request)
+                await client.hear_head()
+                await client.hear(2)
+            await client.say(TAIL)
+            assert await client.hear_all() == TAIL_HEARD
+        assert [masked(heard) for heard in the.upstream.heard[:-1]] == alone
+
+
 async def test_a_request_after_one_that_never_passed_on() -> None:
     """What the proxy answered by itself left no lines ready; the next one like it passes on all the same."""
     async with stage() as the:
