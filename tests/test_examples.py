@@ -14,7 +14,7 @@ CONFIG = Path(__file__).parent.parent / "config"
 FILES = [CONFIG / "rules.yaml", *sorted((CONFIG / "examples").glob("*.yaml"))]
 WANTED = {
     "gray-release", "blue-green", "ab-test", "canary-by-weight", "beta-testers",
-    "by-client-network", "websocket", "ack-ingress", "shadow",
+    "by-client-network", "websocket", "ack-ingress", "canary-rollout", "shadow",
 }  # fmt: skip
 WIDTH_MAX = 120
 
