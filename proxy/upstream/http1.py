@@ -218,10 +218,9 @@ class Connection(asyncio.Protocol):
 
     def _begin_chunks(self, sink: ResponseSink, head: ResponseHead, data: bytes) -> None:
         self._reading = _CHUNKS
-        if self._chunks is None:
-            self._chunks = ChunkedBody()
-        body, done = self._next_chunks(self._chunks, data, head.size)
-        sink.response_head(head, CHUNKED, data[: head.size] + body if self._chunks.decode else body, done)
+        chunks = self._chunks = self._chunks or ChunkedBody()  # at its end, the next request has its own
+        body, done = self._next_chunks(chunks, data, head.size)
+        sink.response_head(head, CHUNKED, data[: head.size] + body if chunks.decode else body, done)
 
     def _read_chunks(self, sink: ResponseSink, data: bytes) -> None:
         assert self._chunks is not None

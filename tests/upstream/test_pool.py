@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from proxy.upstream.pool import IDLE_S, Pool
 from tests.talk import Answer, Upstream, until
 from tests.upstream.sink import Ear, pool_of
 
+CHUNKS = b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
 REFUSED = 1  # a port where nobody listens
 
 
@@ -79,6 +81,29 @@ async def test_limit_of_connections_and_of_those_who_wait() -> None:
         assert waiting.connection is busy.connection
         assert pool.open == 1
         pool.release(waiting.connection)
+
+
+class Hasty(Ear):
+    """Sends its request as soon as it is given a connection, as an exchange does."""
+
+    def connected(self, stream: Any) -> None:
+        super().connected(stream)
+        self.says("GET / HTTP/1.1")
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("framed", [b"Content-Length: 2\r\n\r\nok", CHUNKS], ids=["length", "chunks"])
+async def test_the_next_request_begins_before_the_answer_is_told(framed: bytes, version: str) -> None:
+    """Who waits is given the connection at the last byte of an answer, and takes nothing of that answer."""
+    answer = b"HTTP/1.1 200 OK\r\n" + framed
+    async with pool_of(Upstream(answer, answer), Limits(connections=1)) as pool:
+        busy, waiting = Ear(), Hasty()
+        assert pool.ask(busy, 5) and pool.ask(waiting, 5)
+        await busy.hears("connected")
+        busy.says(f"GET / HTTP/{version}")
+        body = b"ok" if version == "1.0" or framed is not CHUNKS else CHUNKS.partition(b"\r\n\r\n")[2]
+        assert (await busy.hears("head"))[3:] == (body, True)
+        await waiting.hears("head")
 
 
 async def test_whose_connection_is_on_its_way_does_not_count_as_waiting() -> None:
