@@ -209,6 +209,12 @@ class Settings:
         default="",
         metadata=option(str, "DIR", "where it is remembered how far rollouts are (default: beside the rule file)"),
     )
+    rollout_command: str = field(
+        default="",
+        metadata=option(
+            str, "COMMAND", "run by the shell for each event of a rollout, which it gets as JSON on its standard input"
+        ),
+    )
     max_body: int = field(
         default=0,
         metadata=option(read_size, "SIZE", "a request's body, like 10MiB (default 0: no limit)"),

@@ -23,8 +23,9 @@ import proxy
 from proxy.observe.counters import BUCKETS, Counts, Labels
 from proxy.observe.mirrors import EXAMPLES_MAX, Example
 from proxy.observe.series import series_of
-from proxy.rollout.plan import EVENTS, PHASES, Event, Phase
+from proxy.rollout.plan import EVENTS, PHASES, Phase
 from proxy.rules.model import RuleFile
+from proxy.rules.rollouts import Event
 
 PREFIX: Final = "grayhound_"
 BOUNDS: Final = (*map(str, BUCKETS), "+Inf")

@@ -17,13 +17,14 @@ from proxy.observe.metrics import Registry
 from proxy.rollout import store
 from proxy.rollout.editor import Editor, NotLive, NotWritten, live_weight
 from proxy.rollout.gates import Pair
-from proxy.rollout.plan import DONE, Event, Look, Verb, act, advance, same
+from proxy.rollout.notify import Notifier
+from proxy.rollout.plan import DONE, Look, Verb, act, advance, same
 from proxy.rollout.prometheus import ask
 from proxy.rollout.store import Entry, Record
 from proxy.rollout.tally import tally
 from proxy.rollout.watch import Watch
 from proxy.rules.model import RuleFile
-from proxy.rules.rollouts import Rollout
+from proxy.rules.rollouts import Event, Rollout
 from proxy.tasks import spawn
 
 TICK_S: Final = 0.5
@@ -68,11 +69,20 @@ class Run:
 class Rollouts:
     """Every rollout of one rule file. rules: those in use. state_file: remembers them."""
 
-    def __init__(self, registry: Registry, rules: Callable[[], Live | None], editor: Editor, state_file: Path) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        rules: Callable[[], Live | None],
+        editor: Editor,
+        state_file: Path,
+        notifier: Notifier,
+    ) -> None:
         self._registry = registry
         self._rules = rules
         self._editor = editor
         self._state_file = state_file
+        self._notifier = notifier
+        self._session: aiohttp.ClientSession | None = None
         self._records: dict[str, Record] = {}
         self._runs: dict[str, Run] = {}
         self._wake = asyncio.Event()
@@ -88,6 +98,7 @@ class Rollouts:
             log.warning("%s", error)
         try:
             async with aiohttp.ClientSession() as session:
+                self._session = session
                 while True:
                     self._wake.clear()
                     try:
@@ -251,10 +262,13 @@ class Rollouts:
     def _tell(self, run: Run, events: list[tuple[Event, str]], by: str = "") -> None:
         for event, text in events:
             name = run.rollout.name
-            run.record.journal.append(Entry(time.time(), event, text, by))
+            entry = Entry(time.time(), event, text, by)
+            run.record.journal.append(entry)
             self._registry.rollout_event(name, event)
             log.info("rollout %s: %s: %s%s", name, event.replace("_", " "), text, f" ({by})" if by else "")
             self._dirty = True
+            if self._session is not None:
+                self._notifier.tell(self._session, run.rollout.notify, _told(run, entry))
 
     async def _save(self, now: float) -> None:
         """What has happened at once, how long a step has held now and then."""
@@ -274,3 +288,22 @@ class Rollouts:
                 self._complained = True
                 where = f"{self._state_file}: {error.strerror}"
                 log.warning("rollouts will begin anew at the next start: cannot write %s (see --state-dir)", where)
+
+
+def _told(run: Run, entry: Entry) -> dict[str, Any]:
+    """An event as others are told it. text: all of it in words, where chats look for it."""
+    rollout, state = run.rollout, run.record.state
+    return {
+        "rollout": rollout.name,
+        "event": entry.event,
+        "text": f"{rollout.name}: {entry.event.replace('_', ' ')}: {entry.text}",
+        "cause": entry.text,
+        "by": entry.by,
+        "at": entry.at,
+        "route": rollout.route,
+        "from": rollout.old,
+        "to": rollout.new,
+        "phase": state.phase,
+        "step": state.step + 1,
+        "weight": state.weight,
+    }

@@ -15,12 +15,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final, Literal, get_args
 
-from proxy.rules.rollouts import Rollout
+from proxy.rules.rollouts import Event, Rollout
 
 Phase = Literal["pending", "progressing", "waiting", "paused", "promoted", "rolled_back"]
-Event = Literal[
-    "started", "step", "waiting", "paused", "resumed", "failed", "rolled_back", "promoted", "weight_set", "blocked"
-]
 Verb = Literal["promote", "pause", "resume", "abort", "retry", "set-weight"]
 PHASES: Final[tuple[Phase, ...]] = get_args(Phase)
 EVENTS: Final[tuple[Event, ...]] = get_args(Event)

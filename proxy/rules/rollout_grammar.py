@@ -8,13 +8,15 @@ from urllib.parse import urlsplit
 
 from proxy.rules import units
 from proxy.rules.match import BOOLEAN, SOME_TEXT, some
-from proxy.rules.rollouts import Gate, Metric, OnFailure, Rollout, RolloutStep
-from proxy.rules.shapes import Key, ListOf, MapOf, Record, Unit, choice, integer
+from proxy.rules.rollouts import Event, Gate, Metric, OnFailure, Rollout, RolloutStep, Webhook
+from proxy.rules.shapes import ByKind, Key, ListOf, MapOf, Record, Then, Unit, choice, integer
 
 STEPS_MAX: Final = 100
 """One for each percent; each is at least one save of the rule file."""
 GATES_MAX: Final = 20
 """Each is judged once a window, as long as the rollout lasts."""
+WEBHOOKS_MAX: Final = 10
+"""Each is told every event, some tries each."""
 REQUESTS_MAX: Final = 1_000_000_000
 FAILURES_MAX: Final = 1000
 
@@ -40,10 +42,17 @@ def _ratio(text: str) -> float:
 
 
 def _url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+    parts = urlsplit(_webhook_url(text))
+    if parts.query or parts.fragment:
         raise ValueError(f"expected a URL like http://prometheus:9090, not '{text}'")
     return text.rstrip("/")
+
+
+def _webhook_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"expected a URL like http://prometheus:9090, not '{text}'")
+    return text
 
 
 _LIMIT: Final = Unit("a percentage, a duration or a number", _limit, {"type": ["string", "number"]})
@@ -105,6 +114,17 @@ GATE: Final = Record(
     one_of=True,
     aside=("min", "max", "max_ratio", "window", "url"),
 )
+_WEBHOOK_URL: Final = some("a URL", _webhook_url)
+WEBHOOK: Final = ByKind(
+    "a URL, or a map with `url` and `on`",
+    scalar=Then(_WEBHOOK_URL, Webhook),
+    map=Record(
+        Webhook,
+        Key("url", _WEBHOOK_URL, required=True),
+        Key("on", ListOf(choice(*get_args(Event)), low=1, single=True), field="events"),
+        build=lambda url, on=(): Webhook(url, on),
+    ),
+)
 _NAME: Final = Unit("a name", units.name, {"type": "string", "pattern": f"^(?:{units.NAME})$"})
 _TITLE: Final = Unit("a name", units.title, {"type": "string", "minLength": 1})
 ROLLOUT: Final = Record(
@@ -118,6 +138,7 @@ ROLLOUT: Final = Record(
     Key("min_requests", integer(1, REQUESTS_MAX)),
     Key("failures", integer(1, FAILURES_MAX)),
     Key("on_failure", choice(*get_args(OnFailure))),
+    Key("notify", ListOf(WEBHOOK, high=WEBHOOKS_MAX, single=True)),
     build=dict,
 )
 ROLLOUTS: Final = MapOf("rollouts", units.name, ROLLOUT)

@@ -7,6 +7,10 @@ from typing import Final, Literal
 
 Metric = Literal["success_rate", "latency_p50", "latency_p90", "latency_p95", "latency_p99"]
 OnFailure = Literal["rollback", "pause"]
+Event = Literal[
+    "started", "step", "waiting", "paused", "resumed", "failed", "rolled_back", "promoted", "weight_set", "blocked"
+]  # fmt: skip
+"""What happens to a rollout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,16 @@ class Gate:
         return self.metric or "prometheus"
 
 
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Who is told what happens."""
+
+    url: str
+    """Where each event is sent, as JSON by POST."""
+    events: tuple[Event, ...] = ()
+    """Which of them; none: all."""
+
+
 DEFAULT_GATES: Final = (Gate("success_rate", max_ratio=1.0),)
 """Of a rollout that names none."""
 
@@ -75,3 +89,5 @@ class Rollout:
     """Failed verdicts of a gate in a row before `on_failure`."""
     on_failure: OnFailure = "rollback"
     """rollback: the new version gets nothing from then on; pause: the weights stay until somebody decides."""
+    notify: tuple[Webhook, ...] = ()
+    """URLs that are told what happens."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from proxy.observe.metrics import Registry
 from proxy.rollout.controller import Live, Rollouts
 from proxy.rollout.editor import Editor
+from proxy.rollout.notify import Notifier
 from proxy.rules.model import RuleFile
 from proxy.run.load import load
 from proxy.run.reload import Reloader
@@ -25,4 +26,4 @@ def make_rollouts(settings: Settings, registry: Registry, reloader: Reloader) ->
         return load(Content(settings.rules, data), settings.cookie_key_file).rule_file
 
     state_file = Path(settings.state_dir or rules.parent) / f"{rules.name}.rollouts.json"
-    return Rollouts(registry, in_use, Editor(rules, read), state_file)
+    return Rollouts(registry, in_use, Editor(rules, read), state_file, Notifier(settings.rollout_command))

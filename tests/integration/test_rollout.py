@@ -4,6 +4,7 @@ and going on where they were after control was killed. Minutes are seconds here.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 from collections import Counter
@@ -135,7 +136,11 @@ async def test_an_equal_version_is_promoted_untouched(tmp_path: Path, versions: 
     """From nothing to all of it, with no request lost; the file says so, and has not changed besides."""
     path = tmp_path / "rules.yaml"
     text = rules(path, versions)
-    async with serving(path) as proxy, load(proxy.url) as answers:
+    heard = tmp_path / "heard"
+    async with (
+        serving(path, "--rollout-command", f"cat >> {heard}; echo >> {heard}") as proxy,
+        load(proxy.url) as answers,
+    ):
         status = await until(proxy, lambda status: status["phase"] == "promoted" and status["live_weight"] == 100)
         assert path.read_text() == text.format(old=0, new=100)
         assert events(status) == ["started", *["step"] * 4, "promoted"]
@@ -149,6 +154,10 @@ async def test_an_equal_version_is_promoted_untouched(tmp_path: Path, versions: 
         assert set(answers) == {"v1", "v2"}
         phase = 'rollout="shop-v2"', 'phase="promoted"'
         assert await proxy.metric("rollout_phase", *phase) == 1
+        told = [json.loads(line) for line in heard.read_text().splitlines()]
+        assert [(event["event"], event["weight"]) for event in told][:2] == [("started", 5.0), ("step", 5.0)]
+        assert [event["event"] for event in told][2:5] == ["step"] * 3
+        assert not [line for line in proxy.lines if "child" in line or "not told" in line]
         assert await proxy.metric("rollout_step", "shop-v2") == 4
         assert await proxy.metric("rollout_events_total", 'event="step"') == 4
 

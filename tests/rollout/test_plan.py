@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.rollout.plan import VERBS, Event, Look, State, Verb, act, advance
-from proxy.rules.rollouts import Rollout, RolloutStep
+from proxy.rollout.plan import VERBS, Look, State, Verb, act, advance
+from proxy.rules.rollouts import Event, Rollout, RolloutStep
 from tests.rollout.simulated import CASES
 
 STEPS = (RolloutStep(5.0, 10.0), RolloutStep(20.0, 10.0, True), RolloutStep(100.0, 10.0))

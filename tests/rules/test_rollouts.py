@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from proxy.rules.parse import parse
-from proxy.rules.rollouts import DEFAULT_GATES, Gate, Rollout, RolloutStep
+from proxy.rules.rollouts import DEFAULT_GATES, Gate, Rollout, RolloutStep, Webhook
 
 RULES = """\
 services: {shop: {versions: {v1: {endpoints: [http://a:1]}, v2: {endpoints: [http://b:1]}}}}
@@ -38,6 +38,7 @@ def test_every_word_is_read_in_its_unit() -> None:
     min_requests: 20
     failures: 3
     on_failure: pause
+    notify: [https://chat/hook?key=1, {url: http://b, on: failed}]
 """)
     steps = (RolloutStep(5.0, 600.0), RolloutStep(50.0, pause=True), RolloutStep(100.0, 1800.0))
     gates = (
@@ -45,7 +46,8 @@ def test_every_word_is_read_in_its_unit() -> None:
         Gate("latency_p99", max=0.5, max_ratio=1.25, window=30.0),
         Gate(prometheus="sum(rate(x[1m]))", max=0.5, url="http://prometheus:9090"),
     )
-    assert found == Rollout("shop-v2", "shop", "everyone", "v1", "v2", steps, gates, 20, 3, "pause")
+    notify = (Webhook("https://chat/hook?key=1"), Webhook("http://b", ("failed",)))
+    assert found == Rollout("shop-v2", "shop", "everyone", "v1", "v2", steps, gates, 20, 3, "pause", notify)
 
 
 def test_defaults() -> None:
