@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from proxy.rollout.gates import ALPHA, Counts, Pair, Verdict, burning, judge
+from proxy.rollout.gates import ALPHA, BURNING_REQUESTS, Counts, Pair, Verdict, burning, judge
 from proxy.rules.rollouts import Gate, Rollout
 
 BURNING_S: Final = 5.0
-"""A version that answers nothing but errors for so long is taken back; looked at each tick."""
-TICKS_MAX: Final = 100
-"""Of the time before, kept for that; more than BURNING_S takes at any pace."""
+"""A version that answers nothing but errors for so long is taken back; longer where it has few requests."""
+BURNING_MIN_S: Final = 2.0
+"""When its weight has just gone live; first connections may fail for a moment."""
 
 
 @dataclass(slots=True)
@@ -47,7 +47,8 @@ class Watch:
         self._last = pair
         self._before = before
         self._gates = [_Watched(gate, now, pair, pair) for gate in rollout.gates]
-        self._recent: deque[tuple[float, Pair]] = deque([(now, pair)], TICKS_MAX)
+        self._recent: deque[tuple[float, Pair]] = deque([(now, pair)])
+        self._now = now
 
     @property
     def verdicts(self) -> list[Verdict | None]:
@@ -70,7 +71,8 @@ class Watch:
     @property
     def burning(self) -> str:
         """Whether the new version answers nothing but errors, in words; empty if not."""
-        return burning(self._rollout, self._last - self._recent[0][1])
+        since, first = self._recent[0]
+        return burning(self._rollout, self._last - first) if self._now - since >= BURNING_MIN_S else ""
 
     @property
     def compared(self) -> Counts | None:
@@ -80,10 +82,7 @@ class Watch:
 
     def look(self, now: float, pair: Pair) -> list[int]:
         """Judge what is due. Gives the numbers of the queries to ask now; `answer` takes what they gave."""
-        self._last = pair
-        self._recent.append((now, pair))
-        while now - self._recent[0][0] > BURNING_S and len(self._recent) > 2:
-            self._recent.popleft()
+        self._remember(now, pair)
         queries = []
         for number, watched in enumerate(self._gates):
             if now - watched.since < watched.gate.window:
@@ -98,6 +97,17 @@ class Watch:
     def answer(self, number: int, verdict: Verdict) -> None:
         """What a query gave."""
         self._take(self._gates[number], verdict)
+
+    def _remember(self, now: float, pair: Pair) -> None:
+        """The last BURNING_S, and as many requests as it takes to tell; no more, so it stays short at any pace."""
+        if pair.new.requests != self._last.new.requests:
+            self._recent.append((now, pair))
+        self._now, self._last = now, pair
+        while len(self._recent) > 1:
+            since, first = self._recent[1]
+            if now - since < BURNING_S or (pair - first).new.requests < BURNING_REQUESTS:
+                break
+            self._recent.popleft()
 
     def _judge(self, watched: _Watched, pair: Pair) -> Verdict:
         """By the window; where that is no failure, by all windows since one was: they have more requests, so they tell

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from proxy.rollout.gates import Counts, Pair, Verdict
-from proxy.rollout.watch import BURNING_S, Watch
+from proxy.rollout.watch import BURNING_MIN_S, Watch
 from proxy.rules.rollouts import Gate, Rollout, RolloutStep
 
 BOUNDS = (0.1,)
@@ -78,11 +78,32 @@ def test_without_gates_everything_passes() -> None:
     traffic = Traffic()
     watch = Watch(plan(), BOUNDS, 0.0, traffic.pair)
     assert watch.passed
-    watch.look(1.0, traffic.add((100, 100)))
-    assert watch.burning
-    for tenth in range(1, 100):  # it stops burning: what was before is forgotten
-        watch.look(1.0 + tenth / 10, traffic.add((10, 0)))
-    assert BURNING_S < 10.9 and not watch.burning
+    watch.look(BURNING_MIN_S - 0.1, traffic.add((100, 100)))
+    assert not watch.burning  # its first connections, perhaps
+    watch.look(BURNING_MIN_S, traffic.add((100, 100)))
+    assert watch.burning == "v2 is burning: 200 of its last 200 requests failed"
+
+
+def test_what_was_before_it_burned_is_forgotten() -> None:
+    """And what burned, once it has worked for a while."""
+    traffic = Traffic()
+    watch = Watch(plan(), BOUNDS, 0.0, traffic.pair)
+    burned = []
+    for second in range(1, 60):
+        watch.look(float(second), traffic.add((100, 100 if 20 < second <= 40 else 0)))
+        burned.append(bool(watch.burning))
+    assert [second for second, burns in enumerate(burned, 1) if burns] == list(range(25, 41))
+
+
+def test_a_version_with_few_requests_burns_too() -> None:
+    """One in ten seconds: ten of them are enough, however long they take."""
+    traffic = Traffic()
+    watch = Watch(plan(), BOUNDS, 0.0, traffic.pair)
+    for second in range(1, 1000):
+        watch.look(float(second), traffic.add((second % 10 == 0, second % 10 == 0 and second > 500)))
+        if watch.burning:
+            break
+    assert second == 590
 
 
 def test_at_the_end_it_is_compared_with_the_old_version_before() -> None:
