@@ -32,4 +32,5 @@ class PassiveHealth:
     ejection: float = 30.0
     """Seconds it is out the first time; longer each further time."""
     max_ejected: float = 0.5
-    """At most this share of a version's endpoints is out at a time."""
+    """At most this share of a version's endpoints is out at a time. At 100% all may be, even the only one: `fallback`
+    says what becomes of its requests then."""

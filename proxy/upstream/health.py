@@ -52,8 +52,8 @@ class EndpointHealth:
 
 
 def may_eject(policy: PassiveHealth, endpoints: int, ejected: int) -> bool:
-    """Whether one more endpoint of a version may be taken out. The only one stays: there is nothing better to use."""
-    return endpoints > 1 and (ejected + 1) <= endpoints * policy.max_ejected
+    """Whether one more endpoint of a version may be taken out. The only one may if all may: `fallback` stands in."""
+    return ejected + 1 <= endpoints * policy.max_ejected
 
 
 def weight_part(age: float, slow_start: float) -> float:

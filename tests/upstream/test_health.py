@@ -61,11 +61,12 @@ def test_late_success_does_not_shorten_an_ejection() -> None:
 
 @pytest.mark.parametrize(
     ("endpoints", "ejected", "share", "allowed"),
-    [(1, 0, 1.0, False), (2, 0, 0.5, True), (2, 1, 0.5, False), (3, 0, 0.3, False), (3, 0, 0.34, True),
+    [(1, 0, 1.0, True), (1, 0, 0.99, False), (2, 0, 0.5, True), (2, 1, 0.5, False), (3, 0, 0.3, False),
+     (3, 0, 0.34, True),
      (10, 4, 0.5, True), (10, 5, 0.5, False), (4, 3, 1.0, True), (4, 0, 0.0, False)],
 )  # fmt: skip
 def test_share_that_may_be_out(endpoints: int, ejected: int, share: float, allowed: bool) -> None:
-    """max_ejected, at it and one past it; the only endpoint of a version stays."""
+    """max_ejected, at it and one past it; of one endpoint, only all of them is a whole one."""
     assert may_eject(PassiveHealth(max_ejected=share), endpoints, ejected) is allowed
 
 
