@@ -191,9 +191,9 @@ class Rollouts:
 
     def _take(self, rule_file: RuleFile) -> None:
         """Follow the rollouts that the rules name now."""
-        for name in [name for name in self._runs if name not in rule_file.rollouts]:
-            del self._runs[name]
-            self._records.pop(name, None)
+        for name in [name for name in self._records if name not in rule_file.rollouts]:
+            self._runs.pop(name, None)
+            del self._records[name]
             self._dirty = True
         for name, rollout in rule_file.rollouts.items():
             run = self._runs.get(name)

@@ -83,7 +83,7 @@ def judge(gate: Gate, rollout: Rollout, pair: Pair, bounds: Sequence[float], alp
 def judge_answer(gate: Gate, values: Sequence[float]) -> Verdict:
     """A gate on what Prometheus answered; nothing at all, and what is no number, is no verdict."""
     if not values:
-        return Verdict("none", "the query gives nothing")
+        return Verdict("none", "the query gives nothing; if that means 0, write (...) or vector(0)")
     for value in values:
         if value != value:
             return Verdict("none", "the query gives NaN")

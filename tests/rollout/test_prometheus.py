@@ -43,7 +43,7 @@ async def url() -> AsyncIterator[str]:
         ("one", "holds", "the query gives 0.25"),
         ("two", "fails", "the query gives 0.75, more than 0.5"),
         ("scalar", "holds", "the query gives 0.5"),
-        ("none", "none", "the query gives nothing"),
+        ("none", "none", "the query gives nothing; if that means 0, write (...) or vector(0)"),
         ("matrix", "none", "URL gives no answer of Prometheus to a query"),
         ("wrong", "none", "URL answers 400: parse error"),
         ("list", "none", "URL gives no answer of Prometheus to a query"),
