@@ -4,7 +4,7 @@
                    │  ▲  ▲
         pause: true▼  │  └── resume ── paused ◀── pause, set-weight, an edit by hand, on_failure: pause
                 waiting (promote)
-    from any of them: rolled_back, by a gate or by abort; from there: retry
+    from any of them: rolled_back, by a gate or by abort; from the ends and from paused: retry
 
 The state says what weight the new version is to have. Who carries it out makes it so in the rule file; until the rules
 in use say the same, the clock of the step stands.
@@ -130,7 +130,7 @@ _ALLOWED: Final[dict[Verb, tuple[Phase, ...]]] = {
     "pause": ("progressing", "waiting"),
     "resume": ("paused",),
     "abort": ("pending", "progressing", "waiting", "paused", "promoted"),
-    "retry": ("paused", "rolled_back"),
+    "retry": ("paused", "promoted", "rolled_back"),
     "set-weight": PHASES,
 }
 

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import contextlib
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy.rollout.plan import VERBS, Look, State, Verb, act, advance
 from proxy.rules.rollouts import Event, Rollout, RolloutStep
@@ -166,11 +170,40 @@ def test_persons_have_the_last_word() -> None:
 def test_what_makes_no_sense_is_refused(verb: Verb) -> None:
     """With the phases it is for."""
     run = Run(live=100.0)
-    if verb in ("abort", "set-weight"):
+    if verb in ("abort", "retry", "set-weight"):
         assert run.say(verb).phase != "promoted"
     else:
         with pytest.raises(ValueError, match=f"rollout 'shop-v2' is promoted: {verb} is for one that is"):
             run.say(verb)
+
+
+ACTS = st.sampled_from(VERBS)
+SEEN = st.sampled_from(["write", "hold", "fail", "burn", "edit"])
+
+
+@given(st.lists(st.one_of(ACTS, SEEN), max_size=40))
+def test_whatever_happens_the_weight_is_somebodys(happens: list[str]) -> None:
+    """One that a step, a person or an end says; and nothing raises it while the new version is known to be bad."""
+    run = Run()
+    for what in happens:
+        before = run.state
+        if what == "write":
+            run.write()
+        elif what == "hold":
+            run.look(100.0)
+        elif what in ("fail", "burn"):
+            run.look(100.0, passed=False, failed="bad" * (what == "fail"), burning="hot" * (what == "burn"))
+            assert run.state.weight <= max(before.weight, run.live)
+            assert run.state.phase != "promoted" or before.phase == "promoted"
+        elif what == "edit":
+            run.live = 42.0
+        else:
+            with contextlib.suppress(ValueError):
+                run.say(what, weight=33.0)  # type: ignore[arg-type]
+        assert run.state.weight in (0.0, 5.0, 20.0, 33.0, 42.0, 100.0)
+        assert run.state.phase != "progressing" or run.state.weight == STEPS[run.state.step].weight
+        if before.settled and what not in VERBS:
+            assert run.state == before
 
 
 @pytest.mark.parametrize(("case", "phase"), [("equal", "promoted"), ("errors", "rolled_back"), ("slow", "rolled_back")])
