@@ -69,7 +69,7 @@ Grayhound stands before two versions of one service.
   old (v1)  {old}
   new (v2)  {new}
   rules     {rules}
-  admin     {admin}
+  dashboard {admin}
 
 A header or a cookie leads to the new version, all else to the old one:
 

@@ -83,7 +83,7 @@ class Page:
 
     async def press(self, key: str, text: str = "") -> None:
         """One key, like Tab or Enter."""
-        code = {"Tab": 9, "Enter": 13}.get(key, 0)
+        code = {"Tab": 9, "Enter": 13, "Escape": 27}.get(key, 0)
         event = {"key": key, "code": key, "windowsVirtualKeyCode": code}
         await self.do("Input.dispatchKeyEvent", type="keyDown", **event, **({"text": text} if text else {}))
         await self.do("Input.dispatchKeyEvent", type="keyUp", **event)

@@ -35,12 +35,12 @@ class Figures:
     """Of one version over the window. rate: requests a second. error_rate: the part (0 to 1) answered with 5xx; None
     without requests. p50, p90, p99: seconds, None without requests. requests: how many all this rests on."""
 
-    requests: int
-    rate: float
-    error_rate: float | None
-    p50: float | None
-    p90: float | None
-    p99: float | None
+    requests: int = 0
+    rate: float = 0.0
+    error_rate: float | None = None
+    p50: float | None = None
+    p90: float | None = None
+    p99: float | None = None
 
 
 class Window:
@@ -57,26 +57,33 @@ class Window:
             self._samples.clear()
         self._samples.append((now, tallies))
 
-    def figures(self) -> dict[VersionName, Figures]:
-        """Of every version that is known; empty while there is one sample only."""
+    def figures(self) -> dict[VersionName, Figures] | None:
+        """Of every version that answered something in the window; None while there is one sample only."""
         (began, first), (ended, last) = self._samples[0], self._samples[-1]
         if ended <= began:
-            return {}
+            return None
         nothing = Tally()
-        return {name: _figures(tally.since(first.get(name, nothing)), ended - began) for name, tally in last.items()}
+        return {
+            name: _figures(tally.since(before), ended - began)
+            for name, tally in last.items()
+            if tally.requests > (before := first.get(name, nothing)).requests
+        }
 
 
 def tallies(registry: Registry) -> dict[VersionName, Tally]:
-    """Everything answered since the start, by service and version; both are empty for what no route takes."""
+    """Of every version that has answered something since the start, by service; both are empty for what no route takes.
+    The many series that stand at 0 cost next to nothing."""
     found: dict[VersionName, Tally] = {}
     for (_, service, version, code, _), number in registry.counter("requests_total").items():
+        if not number:
+            continue
         tally = found.setdefault((service, version), Tally())
         tally.requests += number
         if code[0] == "5":
             tally.failed += number
     for (_, service, version), known in registry.histogram("request_duration_seconds").items():
-        tally = found.setdefault((service, version), Tally())
-        tally.buckets = [a + b for a, b in zip(tally.buckets, known.counts, strict=True)]
+        if answered := found.get((service, version)):
+            answered.buckets = [a + b for a, b in zip(answered.buckets, known.counts, strict=True)]
     return found
 
 
@@ -97,7 +104,7 @@ def _figures(tally: Tally, seconds: float) -> Figures:
     return Figures(
         requests=int(requests),
         rate=round(requests / seconds, 3),
-        error_rate=tally.failed / requests if requests else None,
+        error_rate=tally.failed / requests,
         p50=quantile(buckets, 0.5),
         p90=quantile(buckets, 0.9),
         p99=quantile(buckets, 0.99),

@@ -15,6 +15,7 @@ import proxy
 from proxy.admin import api
 from proxy.admin.figures import WINDOW_S, Figures, VersionName, Window, tallies
 from proxy.admin.mirrors import mirrors
+from proxy.admin.rollouts import rollouts
 from proxy.admin.view import View
 
 INTERVAL_S: Final = 1.0
@@ -27,6 +28,8 @@ SERVICES_MAX: Final = 100
 """Services in a snapshot, those with the most requests; more would be read by nobody. /api/services has all."""
 FAULTS_MAX: Final = 50
 """Faults and warnings in a snapshot, each; whoever has mended these sees the next. /api/config has all."""
+
+NOTHING: Final = Figures()
 
 
 class Live:
@@ -83,12 +86,12 @@ class Live:
         return self._text
 
 
-def snapshot(view: View, figures: Mapping[VersionName, Figures]) -> dict[str, Any]:
+def snapshot(view: View, figures: Mapping[VersionName, Figures] | None) -> dict[str, Any]:
     """What the dashboard shows. Services as under /api/services, each version with its figures as `live`, or None while
     there are none yet; `share` is its part (0 to 1) of the service's requests."""
-    rates = {service: 0.0 for service, _ in figures}
-    for (service, version), of in figures.items():
-        rates[service] += of.rate if version else 0.0
+    rates: dict[str, float] = {}
+    for (service, version), of in (figures or {}).items():
+        rates[service] = rates.get(service, 0.0) + (of.rate if version else 0.0)
     rule_file = view.rule_file()
     known = list(rule_file.services) if rule_file is not None else []
     busiest = set(sorted(known, key=lambda name: rates.get(name, 0.0), reverse=True)[:SERVICES_MAX])
@@ -96,7 +99,7 @@ def snapshot(view: View, figures: Mapping[VersionName, Figures]) -> dict[str, An
     for service in services:
         for version in service["versions"] + service["draining"]:
             name = (service["service"], version["version"])
-            version["live"] = _live(figures.get(name), rates.get(service["service"], 0.0))
+            version["live"] = None if figures is None else _live(figures.get(name, NOTHING), rates.get(name[0], 0.0))
     return {
         "at": time.time(),
         "version": proxy.__version__,
@@ -109,12 +112,11 @@ def snapshot(view: View, figures: Mapping[VersionName, Figures]) -> dict[str, An
         "mirrors": [
             {name: value for name, value in mirror.items() if name != "examples"} for mirror in mirrors(view)["mirrors"]
         ],
+        **rollouts(view),
     }
 
 
-def _live(figures: Figures | None, rate: float) -> dict[str, Any] | None:
-    if figures is None:
-        return None
+def _live(figures: Figures, rate: float) -> dict[str, Any]:
     return asdict(figures) | {"share": figures.rate / rate if rate else None}
 
 
@@ -126,13 +128,14 @@ def _config(view: View) -> dict[str, Any]:
     return state
 
 
-def _totals(view: View, figures: Mapping[VersionName, Figures]) -> dict[str, Any]:
+def _totals(view: View, figures: Mapping[VersionName, Figures] | None) -> dict[str, Any]:
     """Of the container; rate and error_rate are None while there are no figures, error_rate also without requests."""
     gauge = view.registry.gauge
-    requests = sum(of.requests for of in figures.values())
-    failed = sum(of.requests * (of.error_rate or 0.0) for of in figures.values())
+    known = list((figures or {}).values())
+    requests = sum(of.requests for of in known)
+    failed = sum(of.requests * (of.error_rate or 0.0) for of in known)
     return {
-        "rate": sum(of.rate for of in figures.values()) if figures else None,
+        "rate": None if figures is None else sum(of.rate for of in known),
         "error_rate": failed / requests if requests else None,
         "in_flight": int(sum(gauge("requests_in_flight").values())),
         "connections": int(sum(gauge("connections_open").values())),

@@ -162,8 +162,6 @@ def test_without_rules_there_is_still_something_to_show() -> None:
 
 def test_a_version_without_a_request_has_no_share_of_none() -> None:
     """Nor does what the proxy itself answers count as a version's."""
-    nothing = Figures(0, 0.0, None, None, None, None)
-    own = {("shop", ""): replace(nothing, requests=10, rate=1.0), ("shop", "v1"): nothing, ("shop", "v2"): nothing}
-    taken = snapshot(Shown().view, own)
+    taken = snapshot(Shown().view, {("shop", ""): Figures(requests=10, rate=1.0)})
     assert [version["live"]["share"] for version in taken["services"][0]["versions"]] == [None, None]
     assert taken["totals"]["rate"] == 1.0

@@ -11,6 +11,10 @@ from tests.accessible import faint, misbuilt, unnamed
 from tests.browser import browser
 from tests.serve import Proxy, Service, services, serving
 
+ROLLOUT = """\
+rollouts:
+  other: {route: shop, from: v1, to: v2, steps: [{weight: 20, hold: 1h}, {weight: 50, hold: 1h}, {weight: 100}]}
+"""
 NASTY = """<img src=x onerror="document.title='taken'">"""
 RULES = """\
 services:
@@ -131,3 +135,53 @@ async def test_it_says_when_it_is_not_live_and_comes_back(tmp_path: Path) -> Non
         async with serving(rules, "--admin", proxy.admin.removeprefix("http://")):
             await page.until("document.querySelector('.stream.live') !== null")
             assert not await page.run("document.getElementById('lost').checkVisibility()")
+
+
+async def test_a_rollout_is_steered_with_the_token(tmp_path: Path) -> None:
+    """The panel is there as soon as the rules name a rollout. A promote click asks for the token and changes the file,
+    and the page tells of the step; rolling back is asked again first, and Escape calls it off."""
+    (tmp_path / "token").write_text("correct-horse-battery-staple\n")
+    async with (
+        services("v1", "v2") as (old, new),
+        serving(
+            rules := write(tmp_path / "rules.yaml", old, new), "--admin-token-file", str(tmp_path / "token")
+        ) as proxy,
+        browser(tmp_path / "profile") as page,
+    ):
+        await page.go(proxy.admin + "/")
+        await page.until("document.querySelectorAll('.service').length === 2")
+        assert not await page.run("document.getElementById('rollouts').checkVisibility()")
+        rules.write_text(rules.read_text() + ROLLOUT)
+        await page.until("document.querySelector('.rollout [aria-current=step]')?.textContent.startsWith('20')")
+        assert await faint(page) == [] and await misbuilt(page) == []
+
+        await page.run(click("Next step"))
+        for token in ("wrong", "correct-horse-battery-staple"):
+            await page.until("document.getElementById('ask-token').checkVisibility()")
+            assert await faint(page) == [] and await unnamed(page) == []
+            await page.do("Input.insertText", text=token)
+            await page.press("Enter", "\r")
+            if token == "wrong":
+                await page.until("document.getElementById('ask-text').textContent === 'That is not the token.'")
+        await page.until("document.querySelector('.rollout [aria-current=step]')?.textContent.startsWith('50')")
+        assert "split: {v1: 50, v2: 50}" in rules.read_text()
+        assert "correct-horse" not in await page.run(
+            "document.documentElement.outerHTML + JSON.stringify(localStorage)"
+        )
+
+        await page.run(click("Roll back"))
+        await page.until("document.getElementById('ask').open")
+        await page.press("Escape")
+        await page.until("!document.getElementById('ask').open")
+        assert "v2: 50" in rules.read_text()
+        await page.run(click("Roll back"))
+        await page.until("document.getElementById('ask').open")
+        await page.run("document.getElementById('ask-yes').click()")
+        await page.until("document.querySelector('.rollout .pill').textContent === 'Rolled back'")
+        assert "split: {v1: 100, v2: 0}" in rules.read_text()
+        await page.run("document.querySelector('.rollout details').open = true")
+        assert "rolled back aborted by hand" in await page.until("document.querySelector('.journal').textContent")
+
+
+def click(button: str) -> str:
+    return f"[...document.querySelectorAll('.rollout button')].find((one) => one.textContent === '{button}').click()"

@@ -12,7 +12,11 @@ import { clock } from "./words.js";
 const SILENT_MS = 5000; // snapshots come each second
 const RETRY_MS = [1000, 2000, 3000, 5000];
 
-let source = null, watchdog = 0, retry = 0, tries = 0, lastAt = 0;
+let source = null,
+  watchdog = 0,
+  retry = 0,
+  tries = 0,
+  lastAt = 0;
 
 function show(snapshot) {
   showReady(snapshot);
@@ -51,7 +55,10 @@ function lost() {
   say(byId("stream"), "Not live");
   byId("lost").hidden = false;
   const since = lastAt ? `Figures are from ${clock(lastAt)}. ` : "";
-  say(byId("lost"), `No answer from the proxy's admin port, or too many dashboards are open. ${since}Trying again, every ${wait / 1000} s.`);
+  say(
+    byId("lost"),
+    `No answer from the proxy's admin port, or too many dashboards are open. ${since}Trying again, every ${wait / 1000} s.`,
+  );
   retry = setTimeout(start, wait);
 }
 

@@ -5,19 +5,22 @@ import { byId, say } from "./dom.js";
 let token = ""; // of this page alone: nothing keeps it
 
 /** Ask for a change. `sure`: what is asked before. What went wrong, in words; empty if it is done, null if it was called off. */
-export async function change(path, body, sure) {
+export async function change(path, sure) {
   if (sure && !(await ask(sure))) return null;
   for (let refused = false; ; refused = true) {
     let response;
     try {
-      const headers = { "Content-Type": "application/json", ...(token && { Authorization: `Bearer ${token}` }) };
-      response = await fetch(path, { method: "POST", headers, body: JSON.stringify(body) });
+      response = await fetch(path, { method: "POST", headers: token ? { Authorization: `Bearer ${token}` } : {} });
     } catch {
       return "No answer from the admin port: it is not known whether this was done.";
     }
     if (response.ok) return "";
-    if (response.status !== 401) return (await response.json().catch(() => ({}))).error ?? `Refused: ${response.status}`;
-    const text = refused && token ? "That is not the token." : "A change needs the token of --admin-token-file. This page forgets it when it is closed.";
+    if (response.status !== 401)
+      return (await response.json().catch(() => ({}))).error ?? `Refused: ${response.status}`;
+    const text =
+      refused && token
+        ? "That is not the token."
+        : "A change needs the token of --admin-token-file. This page forgets it when it is closed.";
     if (!(await ask({ title: "Token", text, button: "Go on", token: true }))) return null;
     token = byId("ask-token").value.trim();
     byId("ask-token").value = "";
@@ -26,7 +29,8 @@ export async function change(path, body, sure) {
 
 /** Whether a person says yes. */
 function ask({ title, text, button, danger = false, token: wanted = false }) {
-  const dialog = byId("ask"), yes = byId("ask-yes");
+  const dialog = byId("ask"),
+    yes = byId("ask-yes");
   say(byId("ask-title"), title);
   say(byId("ask-text"), text);
   say(yes, button);
@@ -35,7 +39,9 @@ function ask({ title, text, button, danger = false, token: wanted = false }) {
   dialog.returnValue = "";
   dialog.showModal();
   (wanted ? byId("ask-token") : byId("ask-no")).focus();
-  return new Promise((told) => dialog.addEventListener("close", () => told(dialog.returnValue === "yes"), { once: true }));
+  return new Promise((told) =>
+    dialog.addEventListener("close", () => told(dialog.returnValue === "yes"), { once: true }),
+  );
 }
 
 export function startAsking() {

@@ -66,10 +66,14 @@ export function sparkline(name) {
       values.push(value ?? null);
       if (values.length > POINTS) values.shift();
       const highest = Math.max(top, ...values) || 1;
-      let path = "", pen = "M";
+      let path = "",
+        pen = "M";
       values.forEach((one, at) => {
-        if (one === null) { pen = "M"; return; }
-        path += `${pen}${POINTS - values.length + at} ${(19 - 18 * one / highest).toFixed(1)}`;
+        if (one === null) {
+          pen = "M";
+          return;
+        }
+        path += `${pen}${POINTS - values.length + at} ${(19 - (18 * one) / highest).toFixed(1)}`;
         pen = "L";
       });
       line.setAttribute("d", path);

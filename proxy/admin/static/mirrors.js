@@ -3,8 +3,15 @@
 import { byId, h, keyed, say } from "./dom.js";
 import { clock, count, percent, share } from "./words.js";
 
-const RESULTS = { answered: "answered, not compared", same: "same", different: "different", timeout: "timed out", failed: "failed",
-  too_large: "too large to copy", dropped: "dropped" };
+const RESULTS = {
+  answered: "answered, not compared",
+  same: "same",
+  different: "different",
+  timeout: "timed out",
+  failed: "failed",
+  too_large: "too large to copy",
+  dropped: "dropped",
+};
 
 export function showMirrors({ mirrors }) {
   byId("mirrors").hidden = !mirrors.length;
@@ -12,23 +19,57 @@ export function showMirrors({ mirrors }) {
 }
 
 function card(first) {
-  const what = h("p.muted"), results = h("dl.counts"), differences = h("p"), examples = h("div.examples");
+  const what = h("p.muted"),
+    results = h("dl.counts"),
+    differences = h("p"),
+    examples = h("div.examples");
   const more = h("details", {}, h("summary", {}, "Answers that differed"), examples);
   more.addEventListener("toggle", () => more.open && load(first, examples));
-  const node = h("article.card", {}, h("header", {}, h("h3", {}, `${first.service} → ${first.version}`)), what, results, differences, more);
+  const node = h(
+    "article.card",
+    {},
+    h("header", {}, h("h3", {}, `${first.service} → ${first.version}`)),
+    what,
+    results,
+    differences,
+    more,
+  );
   return {
     node,
     show(mirror) {
-      say(what, mirror.rules.map((rule) => `${share(rule.percent / 100)} of ${rule.route} / ${rule.rule || "no rule"}`).join(", "));
-      keyed(results, Object.entries(mirror.requests).filter(([, number]) => number), ([name]) => name, ([name]) => {
-        const value = h("dd");
-        const node = h(name === "different" || name === "failed" || name === "timeout" ? "div.attention" : "div", {}, h("dt", {}, RESULTS[name] ?? name), value);
-        return { node, show: ([, number]) => say(value, count(number)) };
-      });
+      say(
+        what,
+        mirror.rules
+          .map((rule) => `${share(rule.percent / 100)} of ${rule.route} / ${rule.rule || "no rule"}`)
+          .join(", "),
+      );
+      keyed(
+        results,
+        Object.entries(mirror.requests).filter(([, number]) => number),
+        ([name]) => name,
+        ([name]) => {
+          const value = h("dd");
+          const node = h(
+            name === "different" || name === "failed" || name === "timeout" ? "div.attention" : "div",
+            {},
+            h("dt", {}, RESULTS[name] ?? name),
+            value,
+          );
+          return { node, show: ([, number]) => say(value, count(number)) };
+        },
+      );
       const { same, different } = mirror.requests;
-      const kinds = Object.entries(mirror.differences).filter(([, number]) => number).map(([kind, number]) => `${kind} ${count(number)}`);
-      say(differences, different ? `${percent(different / (same + different))} of the compared answers differ: ${kinds.join(", ")}.`
-        : same ? "No compared answer differs." : "Nothing has been compared yet.");
+      const kinds = Object.entries(mirror.differences)
+        .filter(([, number]) => number)
+        .map(([kind, number]) => `${kind} ${count(number)}`);
+      say(
+        differences,
+        different
+          ? `${percent(different / (same + different))} of the compared answers differ: ${kinds.join(", ")}.`
+          : same
+            ? "No compared answer differs."
+            : "Nothing has been compared yet.",
+      );
       more.hidden = !different;
     },
   };
@@ -45,18 +86,50 @@ async function load(mirror, into) {
 }
 
 function example(one) {
-  const rows = one.differences.flatMap((kind) => (kind === "headers" ? fields(one) : [[kind, told(one.real, kind), told(one.mirror, kind)]]));
-  return h("article.example", {}, h("p", {}, h("code", {}, `${one.method} ${one.host}${one.path}`), " ", h("span.muted", {}, clock(one.at))),
-    h("table", {}, h("caption.for-ears", {}, "What differed"), h("thead", {}, h("tr", {}, h("td"),
-      h("th", { scope: "col" }, `${one.real.version} (real)`), h("th", { scope: "col" }, `${one.mirror.version} (copy)`))),
-      h("tbody", {}, ...rows.map(([name, real, copy]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, real), h("td", {}, copy))))));
+  const rows = one.differences.flatMap((kind) =>
+    kind === "headers" ? fields(one) : [[kind, told(one.real, kind), told(one.mirror, kind)]],
+  );
+  return h(
+    "article.example",
+    {},
+    h("p", {}, h("code", {}, `${one.method} ${one.host}${one.path}`), " ", h("span.muted", {}, clock(one.at))),
+    h(
+      "table",
+      {},
+      h("caption.for-ears", {}, "What differed"),
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          h("td"),
+          h("th", { scope: "col" }, `${one.real.version} (real)`),
+          h("th", { scope: "col" }, `${one.mirror.version} (copy)`),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        ...rows.map(([name, real, copy]) =>
+          h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, real), h("td", {}, copy)),
+        ),
+      ),
+    ),
+  );
 }
 
 const told = (answer, kind) => String((kind === "body" ? answer.body_hash : answer[kind]) ?? "not known");
 
 /** The header fields that differ. */
 function fields({ real, mirror }) {
-  const values = (answer, name) => answer.headers.filter(([one]) => one === name).map(([, value]) => value).join(", ") || "absent";
+  const values = (answer, name) =>
+    answer.headers
+      .filter(([one]) => one === name)
+      .map(([, value]) => value)
+      .join(", ") || "absent";
   const names = new Set([...real.headers, ...mirror.headers].map(([name]) => name));
-  return [...names].map((name) => [name, values(real, name), values(mirror, name)]).filter(([, one, other]) => one !== other);
+  return [...names]
+    .map((name) => [name, values(real, name), values(mirror, name)])
+    .filter(([, one, other]) => one !== other);
 }

@@ -21,20 +21,25 @@ const FIGURES = [
 
 export function showTotals({ totals }) {
   const figures = FIGURES.map(([name, read]) => [name, ...read(totals)]);
-  keyed(byId("totals"), figures, ([name]) => name, ([name]) => {
-    const errors = name.startsWith("Errors");
-    const value = h("dd");
-    const spark = sparkline(errors ? "errors" : "");
-    const node = h("div", {}, h("dt", {}, name), value, spark.node);
-    return {
-      node,
-      show([, text, number]) {
-        say(value, text);
-        node.classList.toggle("bad", errors && number >= ERRORS_MANY);
-        spark.add(number, errors ? 0.05 : 1);
-      },
-    };
-  });
+  keyed(
+    byId("totals"),
+    figures,
+    ([name]) => name,
+    ([name]) => {
+      const errors = name.startsWith("Errors");
+      const value = h("dd");
+      const spark = sparkline(errors ? "errors" : "");
+      const node = h("div", {}, h("dt", {}, name), value, spark.node);
+      return {
+        node,
+        show([, text, number]) {
+          say(value, text);
+          node.classList.toggle("bad", errors && number >= ERRORS_MANY);
+          spark.add(number, errors ? 0.05 : 1);
+        },
+      };
+    },
+  );
 }
 
 let told = null;
@@ -46,22 +51,37 @@ export function showRules({ at, config }) {
   if (!body.parts) body.parts = build(body);
   const { line, faults, warnings } = body.parts;
   const behind = config.workers.filter((worker) => worker.generation !== config.generation).length;
-  const workers = behind ? `${plural(behind, "worker")} still on earlier rules` : `on ${plural(config.workers.length, "worker")}`;
-  const read = config.result ? `last read ${ago(at - config.at)}: ${config.result === "ok" ? "taken" : config.result}` : "not read yet";
+  const workers = behind
+    ? `${plural(behind, "worker")} still on earlier rules`
+    : `on ${plural(config.workers.length, "worker")}`;
+  const read = config.result
+    ? `last read ${ago(at - config.at)}: ${config.result === "ok" ? "taken" : config.result}`
+    : "not read yet";
   say(line, `Generation ${config.generation} is in use ${workers}; ${read}.`);
   line.title = config.hash ? `SHA-256 ${config.hash}` : "";
-  faults.show(config.result === "refused" ? config.faults : [], config.faults_left_out,
-    `The file was refused. Generation ${config.generation} keeps serving.`);
-  warnings.show(config.warnings, config.warnings_left_out, plural(config.warnings.length + config.warnings_left_out, "warning"));
+  faults.show(
+    config.result === "refused" ? config.faults : [],
+    config.faults_left_out,
+    `The file was refused. Generation ${config.generation} keeps serving.`,
+  );
+  warnings.show(
+    config.warnings,
+    config.warnings_left_out,
+    plural(config.warnings.length + config.warnings_left_out, "warning"),
+  );
   const state = `${config.result} ${config.hash} ${config.at}`;
   if (told !== null && told !== state && config.result === "refused")
-    announce(`The rule file was refused: ${plural(config.faults.length, "fault")}, first in line ${config.faults[0]?.line ?? "?"}`);
+    announce(
+      `The rule file was refused: ${plural(config.faults.length, "fault")}, first in line ${config.faults[0]?.line ?? "?"}`,
+    );
   told = state;
 }
 
 function build(body) {
   const line = h("p.rules-line");
-  const faults = list("fault", h("div.notice.bad.faults", { hidden: true }), (text) => h("p", {}, h("strong", {}, text)));
+  const faults = list("fault", h("div.notice.bad.faults", { hidden: true }), (text) =>
+    h("p", {}, h("strong", {}, text)),
+  );
   const warnings = list("warning", h("details.notice.warn.faults", { hidden: true }), (text) => h("summary", {}, text));
   body.append(line, faults.node, warnings.node);
   return { line, faults, warnings };
@@ -78,13 +98,21 @@ function list(kind, node, makeTitle) {
     show(found, leftOut, text) {
       node.hidden = !found.length;
       say(title.firstElementChild ?? title, text);
-      keyed(items, found, (one) => `${one.line}:${one.column}:${one.path}:${one.text}`, (one) => ({
-        node: h(`li.${kind}`, {},
-          h("code.place", {}, `${one.file}:${one.line}:${one.column}`),
-          ...(one.path ? [" ", h("code.path", {}, one.path)] : []),
-          h("span.what", {}, one.text)),
-        show() {},
-      }));
+      keyed(
+        items,
+        found,
+        (one) => `${one.line}:${one.column}:${one.path}:${one.text}`,
+        (one) => ({
+          node: h(
+            `li.${kind}`,
+            {},
+            h("code.place", {}, `${one.file}:${one.line}:${one.column}`),
+            ...(one.path ? [" ", h("code.path", {}, one.path)] : []),
+            h("span.what", {}, one.text),
+          ),
+          show() {},
+        }),
+      );
       more.hidden = !leftOut;
       say(more, `and ${count(leftOut)} more; /api/config has all`);
     },

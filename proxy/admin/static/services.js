@@ -4,14 +4,19 @@ import { byId, h, keyed, say, sparkline } from "./dom.js";
 import { ERRORS_MANY, NONE, count, latency, percent, plural, rate, share } from "./words.js";
 
 const COMPARED_MIN = 100; // requests in the window on both sides; with fewer, a difference means nothing
-const FIND_FROM = 7;      // services
+const FIND_FROM = 7; // services
 const RULES_MAX = 12;
 
 const ROWS = [
   { name: "Share", text: (live) => percent(live.share), strong: true },
   { name: "Requests a second", text: (live) => rate(live.rate), spark: (live) => [live.rate, 1] },
-  { name: "Errors (5xx)", text: (live) => percent(live.error_rate), spark: (live) => [live.error_rate, 0.05], errors: true,
-    against: (live, stable) => points(live.error_rate - stable.error_rate) },
+  {
+    name: "Errors (5xx)",
+    text: (live) => percent(live.error_rate),
+    spark: (live) => [live.error_rate, 0.05],
+    errors: true,
+    against: (live, stable) => points(live.error_rate - stable.error_rate),
+  },
   { name: "Latency p50", text: (live) => latency(live.p50), against: (live, stable) => ratio(live.p50, stable.p50) },
   { name: "p90", text: (live) => latency(live.p90), against: (live, stable) => ratio(live.p90, stable.p90) },
   { name: "p99", text: (live) => latency(live.p99), against: (live, stable) => ratio(live.p99, stable.p99) },
@@ -31,12 +36,28 @@ export function showServices({ services, services_left_out: leftOut }) {
   const sought = byId("find-name").value.trim().toLowerCase();
   const shown = byId("find").hidden ? services : services.filter((one) => one.service.toLowerCase().includes(sought));
   // Another set of versions or rules is another card; all else is shown in the one there is.
-  keyed(byId("services"), shown, (service) => JSON.stringify([service.service, service.stable, ordered(service).map((one) => one.version),
-    service.rules.map((rule) => [rule.route, rule.rule])]), card);
+  keyed(
+    byId("services"),
+    shown,
+    (service) =>
+      JSON.stringify([
+        service.service,
+        service.stable,
+        ordered(service).map((one) => one.version),
+        service.rules.map((rule) => [rule.route, rule.rule]),
+      ]),
+    card,
+  );
   const none = byId("services-none");
   none.hidden = Boolean(shown.length) && !leftOut;
-  say(none, shown.length ? `and ${plural(leftOut, "service")} with fewer requests; /api/services has all`
-    : services.length ? "No service of that name." : "The rules name no service.");
+  say(
+    none,
+    shown.length
+      ? `and ${plural(leftOut, "service")} with fewer requests; /api/services has all`
+      : services.length
+        ? "No service of that name."
+        : "The rules name no service.",
+  );
 }
 
 /** The stable version, then the others; then those that left the rules and have something left. */
@@ -53,15 +74,41 @@ function card(first) {
   const columns = versions.map((version, index) => column(version, index, version.version === first.stable));
   const head = h("tr", {}, h("td"), ...columns.map((one) => one.head));
   const body = h("tbody");
-  ROWS.forEach((row, at) => body.append(h(row.strong ? "tr.strong" : "tr", {}, h("th", { scope: "row" }, row.name), ...columns.map((one) => one.cells[at]))));
+  ROWS.forEach((row, at) =>
+    body.append(
+      h(
+        row.strong ? "tr.strong" : "tr",
+        {},
+        h("th", { scope: "row" }, row.name),
+        ...columns.map((one) => one.cells[at]),
+      ),
+    ),
+  );
   body.append(h("tr", {}, h("th", { scope: "row" }, "In flight"), ...columns.map((one) => one.inFlight)));
   body.append(h("tr", {}, h("th", { scope: "row" }, "Endpoints up"), ...columns.map((one) => one.up)));
   const rules = ruleRows(first.rules, columns.length);
-  const table = h("table", {}, h("caption.for-ears", {}, `Versions of ${first.service}`), h("thead", {}, head), body, rules.node);
+  const table = h(
+    "table",
+    {},
+    h("caption.for-ears", {}, `Versions of ${first.service}`),
+    h("thead", {}, head),
+    body,
+    rules.node,
+  );
   table.style.minWidth = `${6 + 5.5 * versions.length}rem`;
   const endpoints = endpointList();
-  const node = h("article.card.service", {}, h("header", {}, h("h3", {}, first.service), total), bar.node,
-    h("div.scroll", versions.length > 2 ? { tabIndex: 0, role: "region", ariaLabel: `Versions of ${first.service}` } : {}, table), endpoints.node);
+  const node = h(
+    "article.card.service",
+    {},
+    h("header", {}, h("h3", {}, first.service), total),
+    bar.node,
+    h(
+      "div.scroll",
+      versions.length > 2 ? { tabIndex: 0, role: "region", ariaLabel: `Versions of ${first.service}` } : {},
+      table,
+    ),
+    endpoints.node,
+  );
   return {
     node,
     show(service) {
@@ -80,17 +127,31 @@ function card(first) {
 /** One version's cells. index: which colour and pattern stand for it; 0 is the stable one. */
 function column(version, index, stable) {
   const state = h("span.state");
-  const head = h("th", { scope: "col" },
+  const head = h(
+    "th",
+    { scope: "col" },
     h("span.version", {}, h(`i.swatch.v${Math.min(index, 4)}`, { ariaHidden: "true" }), version.version),
-    ...(stable ? [h("span.tag", {}, "stable")] : []), state);
+    ...(stable ? [h("span.tag", {}, "stable")] : []),
+    state,
+  );
   const parts = ROWS.map((row) => {
-    const value = h("span.value"), against = h("span.against");
+    const value = h("span.value"),
+      against = h("span.against");
     const spark = row.spark && sparkline(row.errors ? "errors" : `v${Math.min(index, 4)}`);
-    return { row, value, against, spark, cell: h("td", {}, h("div.figure", {}, h("span", {}, value, against), ...(spark ? [spark.node] : []))) };
+    return {
+      row,
+      value,
+      against,
+      spark,
+      cell: h("td", {}, h("div.figure", {}, h("span", {}, value, against), ...(spark ? [spark.node] : []))),
+    };
   });
-  const inFlight = h("td"), up = h("td");
+  const inFlight = h("td"),
+    up = h("td");
   return {
-    head, inFlight, up,
+    head,
+    inFlight,
+    up,
     cells: parts.map((part) => part.cell),
     show(now, base) {
       say(state, STATES[now.gone ? "gone" : now.state] ?? now.state);
@@ -111,7 +172,12 @@ function column(version, index, stable) {
   };
 }
 
-const STATES = { active: "", draining: "draining", idle: "idle: may be switched off", gone: "left the rules, draining" };
+const STATES = {
+  active: "",
+  draining: "draining",
+  idle: "idle: may be switched off",
+  gone: "left the rules, draining",
+};
 
 function shareBar(versions) {
   const segments = versions.map((_, index) => h(`div.v${Math.min(index, 4)}`));
@@ -121,7 +187,9 @@ function shareBar(versions) {
     show(now) {
       const known = now.filter((one) => one.live?.share);
       node.classList.toggle("none", !known.length);
-      node.ariaLabel = known.length ? `Live share: ${known.map((one) => `${one.version} ${percent(one.live.share)}`).join(", ")}` : "No requests";
+      node.ariaLabel = known.length
+        ? `Live share: ${known.map((one) => `${one.version} ${percent(one.live.share)}`).join(", ")}`
+        : "No requests";
       now.forEach((one, at) => (segments[at].style.flexGrow = one.live?.share ?? 0));
     },
   };
@@ -132,50 +200,76 @@ function ruleRows(rules, columns) {
   const shown = rules.slice(0, RULES_MAX);
   const routes = new Set(rules.map((rule) => rule.route));
   const cells = shown.map(() => Array.from({ length: columns }, () => h("td")));
-  const rows = shown.map((rule, at) => h("tr", {}, h("th", { scope: "row" },
-    ...(routes.size > 1 ? [h("span.muted", {}, `${rule.route} / `)] : []), rule.rule || "no rule"), ...cells[at]));
+  const rows = shown.map((rule, at) =>
+    h(
+      "tr",
+      {},
+      h(
+        "th",
+        { scope: "row" },
+        ...(routes.size > 1 ? [h("span.muted", {}, `${rule.route} / `)] : []),
+        rule.rule || "no rule",
+      ),
+      ...cells[at],
+    ),
+  );
   if (rules.length > RULES_MAX)
     rows.push(h("tr", {}, h("td.muted", { colSpan: columns + 1 }, `and ${rules.length - RULES_MAX} more rules`)));
   const title = h("tr.group", {}, h("th", { scope: "rowgroup", colSpan: columns + 1 }, "By the rules"));
   return {
     node: h("tbody.rules", { hidden: !rules.length }, title, ...rows),
     show(now, versions) {
-      now.slice(0, RULES_MAX).forEach((rule, at) => versions.forEach((version, column) => {
-        const part = rule.shares[version.version] ?? 0;
-        cells[at][column].classList.toggle("nothing", !part);
-        say(cells[at][column], share(part));
-      }));
+      now.slice(0, RULES_MAX).forEach((rule, at) =>
+        versions.forEach((version, column) => {
+          const part = rule.shares[version.version] ?? 0;
+          cells[at][column].classList.toggle("nothing", !part);
+          say(cells[at][column], share(part));
+        }),
+      );
     },
   };
 }
 
 function endpointList() {
-  const summary = h("summary"), items = h("ul.endpoints");
+  const summary = h("summary"),
+    items = h("ul.endpoints");
   const node = h("details", {}, summary, items);
   let allUp = true;
   return {
     node,
     show(versions) {
-      const all = versions.flatMap((version) => version.endpoints.map((endpoint) => ({ ...endpoint, version: version.version })));
+      const all = versions.flatMap((version) =>
+        version.endpoints.map((endpoint) => ({ ...endpoint, version: version.version })),
+      );
       const down = all.filter((one) => !one.up).length;
       node.hidden = !all.length;
       if (down && allUp) node.open = true;
       allUp = !down;
       summary.classList.toggle("bad", Boolean(down));
-      say(summary, down ? `Endpoints: ${count(down)} of ${count(all.length)} down` : `Endpoints: all ${count(all.length)} up`);
+      say(
+        summary,
+        down
+          ? `Endpoints: ${count(down)} of ${count(all.length)} down`
+          : `Endpoints: ${count(all.length)} of ${count(all.length)} up`,
+      );
       keyed(items, node.open ? all : [], (one) => `${one.version} ${one.url}`, endpoint);
     },
   };
 }
 
 function endpoint(first) {
-  const mark = h("span.mark"), more = h("span.muted");
+  const mark = h("span.mark"),
+    more = h("span.muted");
   return {
     node: h("li", {}, mark, h("span.version", {}, first.version), h("code", {}, first.url), more),
     show(one) {
       mark.className = `mark ${one.up ? "ok" : "bad"}`;
       say(mark, one.up ? "✓ up" : "✕ down");
-      const why = one.healthy ? one.ejected ? `ejected by ${one.ejected} of ${plural(one.workers, "worker")}, ` : "" : "health check fails, ";
+      const why = one.healthy
+        ? one.ejected
+          ? `ejected by ${one.ejected} of ${plural(one.workers, "worker")}, `
+          : ""
+        : "health check fails, ";
       say(more, `${why}${count(one.in_flight)} in flight, ${plural(one.connections, "connection")}`);
     },
   };

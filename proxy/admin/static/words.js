@@ -3,7 +3,8 @@
 export const NONE = "–";
 export const ERRORS_MANY = 0.01; // from here on an error rate stands out
 const THIN = "\u202f";
-const FIRST_BOUND = 0.005, LAST_BOUND = 10;
+const FIRST_BOUND = 0.005,
+  LAST_BOUND = 10;
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const one = new Intl.NumberFormat("en", { maximumFractionDigits: 1, minimumFractionDigits: 1 });
 
