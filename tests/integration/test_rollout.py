@@ -185,6 +185,18 @@ async def test_a_version_that_begins_to_fail_is_rolled_back(
         assert set(answers) == {"v1", "v2", "500 v2"}
 
 
+async def test_a_dead_version_is_rolled_back_though_no_client_notices(tmp_path: Path, versions: list[Version]) -> None:
+    """What the old version answers in its place is its failure."""
+    path = tmp_path / "rules.yaml"
+    versions[1].url = "http://127.0.0.1:1"
+    text = rules(path, versions, STEPS.replace("hold: 2s", "hold: 60s"), "[]")
+    async with serving(path) as proxy, load(proxy.url) as answers:
+        status = await until(proxy, lambda status: status["phase"] == "rolled_back" and status["live_weight"] == 0)
+        assert status["reason"].startswith("v2 is burning: ")
+        assert path.read_text() == text.format(old=100, new=0)
+        assert set(answers) == {"v1"}
+
+
 async def test_it_goes_on_where_it_was_after_control_was_killed(tmp_path: Path, versions: list[Version]) -> None:
     """kill -9 in the middle of a step: the next start knows the step, and how long it has held."""
     path = tmp_path / "rules.yaml"
