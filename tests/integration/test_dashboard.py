@@ -148,12 +148,13 @@ async def test_a_rollout_is_steered_with_the_token(tmp_path: Path) -> None:
         ) as proxy,
         browser(tmp_path / "profile") as page,
     ):
-        await page.go(proxy.admin + "/")
+        await page.go(proxy.admin + "/", width=360, scheme="dark")
         await page.until("document.querySelectorAll('.service').length === 2")
         assert not await page.run("document.getElementById('rollouts').checkVisibility()")
         rules.write_text(rules.read_text() + ROLLOUT)
         await page.until("document.querySelector('.rollout [aria-current=step]')?.textContent.startsWith('20')")
         assert await faint(page) == [] and await misbuilt(page) == []
+        assert await page.run("document.documentElement.scrollWidth") == 360
 
         await page.run(click("Next step"))
         for token in ("wrong", "correct-horse-battery-staple"):
