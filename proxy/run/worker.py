@@ -126,8 +126,8 @@ class Worker:
 
     def _apply(self, rules: Rules) -> None:
         """Apply them, after those that are being applied just now; what is overtaken meanwhile is left out."""
-        idle, self._next_rules = self._next_rules is None and not self._applying, rules
-        if idle:
+        self._next_rules = rules
+        if not self._applying:
             self._applying = True
             spawn(self._apply_all(), name="apply rules")
 
