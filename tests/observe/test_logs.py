@@ -4,21 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
 
 import pytest
 
 from proxy.observe import logs
-
-
-@pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.getLogger("grayhound").setLevel(logging.NOTSET)
 
 
 def test_lines_have_time_level_and_logger(capfd: pytest.CaptureFixture[str]) -> None:
