@@ -137,8 +137,8 @@ def _explain(given: argparse.Namespace) -> int:
     import time
 
     from proxy.admin.asked import asked
-    from proxy.rules.explain import explain
-    from proxy.rules.report import render_text, to_json
+    from proxy.rules.analysis.explain import explain
+    from proxy.rules.analysis.report import render_text, to_json
     from proxy.run.load import load
 
     try:
@@ -161,7 +161,7 @@ def _explain(given: argparse.Namespace) -> int:
 def _schema(_: argparse.Namespace) -> int:
     import json
 
-    from proxy.rules.schema import json_schema
+    from proxy.rules.read.schema import json_schema
 
     print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
     return 0

@@ -16,9 +16,9 @@ from proxy.admin.drain import Drain
 from proxy.admin.view import View
 from proxy.http.message import RequestHead
 from proxy.observe.series import shares_of
-from proxy.rules.explain import explain
+from proxy.rules.analysis.explain import explain
+from proxy.rules.analysis.report import to_json
 from proxy.rules.model import Route, RuleFile, Service
-from proxy.rules.report import to_json
 from proxy.settings import read_duration
 
 PARAMETERS: Final = frozenset(("url", "method", "header", "cookie", "client_ip"))

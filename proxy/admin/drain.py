@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from proxy.observe.metrics import Registry
+from proxy.rules.analysis.reach import VersionName, Way, Ways, reach
 from proxy.rules.model import RuleFile
-from proxy.rules.reach import VersionName, Way, Ways, reach
 
 GONE_MAX: Final = 10_000
 """Versions that are remembered after they left the rules, so that one may ask of them: years of releases."""

@@ -13,7 +13,7 @@ from argparse import ArgumentParser
 from typing import Any, Final, NoReturn
 
 from proxy.admin.asked import Pair, asked
-from proxy.rules.replay import Recorded
+from proxy.rules.analysis.replay import Recorded
 
 _COMBINED: Final = re.compile(
     r'(?P<client>\S+) \S+ \S+ \[[^\]]*\] "(?P<method>[^" ]+) (?P<target>[^" ]+) [^"]*" \d+ \S+'

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from proxy.admin.view import View
 from proxy.rollout.plan import VERBS, Verb
-from proxy.rules.shapes import known
+from proxy.rules.read.shapes import known
 
 
 def rollouts(view: View) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from proxy.commands.base import EXIT_FAILED, EXIT_USAGE, Parser, content_of, cou
 from proxy.errors import StartError
 
 if TYPE_CHECKING:
+    from proxy.rules.analysis.replay import Change, Group, Replay
     from proxy.rules.model import RuleFile
-    from proxy.rules.replay import Change, Group, Replay
 
 GROUPS_MAX: Final = 20
 """Groups of requests that are shown; a log of a thousand routes may have many."""
@@ -47,7 +47,7 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _compare(old: RuleFile, new: RuleFile) -> int:
-    from proxy.rules.diff import differences
+    from proxy.rules.analysis.diff import differences
 
     found = differences(old, new)
     where = ""
@@ -63,7 +63,7 @@ def _compare(old: RuleFile, new: RuleFile) -> int:
 
 def _replay(old: RuleFile, new: RuleFile, path: str) -> int:
     from proxy.admin.recorded import read_recorded
-    from proxy.rules.replay import Replay
+    from proxy.rules.analysis.replay import Replay
 
     replay, unread = Replay(old, new), []
     for number, line in enumerate(_lines(path), 1):
@@ -121,7 +121,7 @@ def _groups(title: str, groups: dict[Change, Group], requests: int) -> Iterator[
 
 
 def _shown(texts: Iterable[str]) -> Iterator[str]:
-    from proxy.rules.describe import shown
+    from proxy.rules.analysis.describe import shown
 
     return (shown(text.encode("utf-8", "surrogateescape")) for text in texts)
 

@@ -18,7 +18,7 @@ def add_arguments(parser: Parser) -> None:
 def run(given: argparse.Namespace) -> int:
     """The rules on standard output, what could not be kept on standard error: it is no failure."""
     from proxy.imports.registry import import_text
-    from proxy.rules.units import endpoint_url
+    from proxy.rules.read.units import endpoint_url
     from proxy.sources.base import Content
 
     try:

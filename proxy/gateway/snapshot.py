@@ -17,10 +17,10 @@ from proxy.http.edits import FieldEdits, RequestEdits
 from proxy.http.h1 import RequestReader
 from proxy.http.message import RequestHead
 from proxy.observe.counters import Counters, DecisionCounts, VersionCounts
+from proxy.rules.analysis.reach import fallbacks, rescuer
 from proxy.rules.compile import compiling
 from proxy.rules.decision import Decision
 from proxy.rules.model import Retry, Route, RuleFile, Service, Timeouts
-from proxy.rules.reach import fallbacks, rescuer
 from proxy.rules.table import RouteTable
 from proxy.steps import Steps
 from proxy.upstream.endpoint import Endpoint, EndpointRegistry

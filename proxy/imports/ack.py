@@ -24,8 +24,8 @@ from proxy.imports import pcre
 from proxy.imports.draft import Draft, Part, ServiceDraft
 from proxy.imports.locations import Location, Named, annotation, sent_value
 from proxy.imports.manifests import Object
-from proxy.rules import units
-from proxy.rules.ack import FORM, read_ack
+from proxy.rules.read import units
+from proxy.rules.read.ack import FORM, read_ack
 
 WEIGHT_DEFAULT: Final = 100
 """Of a Service that its group's `service-weight` does not name."""

@@ -17,7 +17,7 @@ from proxy.imports import pcre
 from proxy.imports.draft import Draft, Part, ServiceDraft
 from proxy.imports.locations import Location, Named, annotation, is_canary, sent_value
 from proxy.imports.manifests import Object
-from proxy.rules import units
+from proxy.rules.read import units
 
 TOTAL_MIN: Final = 100
 """What a weight is a part of; a smaller `canary-weight-total` counts as this."""

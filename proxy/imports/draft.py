@@ -13,7 +13,7 @@ from itertools import chain, count
 from typing import Any, Literal
 
 from proxy.imports.manifests import Object, get, items_at, text_at
-from proxy.rules.nodes import Node
+from proxy.rules.read.nodes import Node
 
 Scheme = Literal["http", "https"]
 Urls = Mapping[str, str]

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from proxy.imports.draft import Backend, Draft, Scheme
 from proxy.imports.manifests import Object, get, items_at, text_at
-from proxy.rules import units
-from proxy.rules.nodes import Node, Scalar
+from proxy.rules.read import units
+from proxy.rules.read.nodes import Node, Scalar
 
 PREFIX = "nginx.ingress.kubernetes.io/"
 _HTTPS = frozenset(("HTTPS", "GRPCS"))

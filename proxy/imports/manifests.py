@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from proxy.rules.nodes import Items, Map, Node, Path, Scalar, TreeError, trees
+from proxy.rules.read.nodes import Items, Map, Node, Path, Scalar, TreeError, trees
 
 DEFAULT_NAMESPACE = "default"
 NUMBER_DIGITS_MAX = 10

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from proxy.imports.draft import Draft, Part
 from proxy.imports.locations import PREFIX, is_canary
 from proxy.imports.manifests import Object, items_at, text_at
-from proxy.rules import units
+from proxy.rules.read import units
 
 RETRIES_MAX: Final = 10
 """Further tries that a rule file may ask for; nginx takes 0 tries for as many as there are endpoints."""

@@ -15,7 +15,7 @@ from typing import Any
 from proxy.imports import pcre
 from proxy.imports.draft import Draft
 from proxy.imports.locations import Location, annotation
-from proxy.rules import units
+from proxy.rules.read import units
 
 _TAILS = {  # the end of a path, and which group holds what comes after the prefix and a slash
     "(/|$)(.*)": 2,

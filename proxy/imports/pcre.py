@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from proxy.rules import units
+from proxy.rules.read import units
 from proxy.rules.regex import searcher
 
 _not_ahead = re.compile(r"\^(?:\.\*)?\(\?!(?P<inner>.+)\)(?P<rest>\.\*\$?|\$?)", re.DOTALL).fullmatch

@@ -12,7 +12,7 @@ from proxy.imports.gateway_api.importer import draft_http_routes
 from proxy.imports.ingress import draft_ingresses
 from proxy.imports.manifests import Object, are_manifests, objects
 from proxy.imports.write import written
-from proxy.rules.nodes import TreeError, path_text
+from proxy.rules.read.nodes import TreeError, path_text
 
 Importer = Callable[[list[Object], Draft], None]
 """Adds to a draft what all objects of its kind say, in file order."""

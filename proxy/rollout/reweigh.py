@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from proxy.rules.nodes import Map, Path, Scalar, TreeError, locate, tree
+from proxy.rules.read.nodes import Map, Path, Scalar, TreeError, locate, tree
 
 _LINE_END: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 """What ends a line in YAML 1.1 (section 4.1.4), by which the places of nodes are counted."""

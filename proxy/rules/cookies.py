@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from proxy.rules.model import PathMatch, Route
-from proxy.rules.nodes import Path
 from proxy.rules.person import Sticky, StickyCookie
+from proxy.rules.read.nodes import Path
 from proxy.rules.split import default_salt
 
 Finding = tuple[Path, str]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from proxy.http.message import RequestHead
 from proxy.rules.actions import Mirror
-from proxy.rules.describe import shown
+from proxy.rules.analysis.describe import shown
 from proxy.rules.model import Route, Rule, RuleFile
 from proxy.rules.person import Sticky
 from proxy.rules.split import BUCKETS, bucketer

@@ -10,13 +10,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from proxy.errors import Fault, RuleError
-from proxy.rules import assemble
-from proxy.rules.check import check
-from proxy.rules.grammar import FILE
-from proxy.rules.lint import lint
+from proxy.rules.analysis.lint import lint
 from proxy.rules.model import RuleFile
-from proxy.rules.nodes import Node, Path, TreeError, locate, path_text, tree_with_faults
-from proxy.rules.shapes import Cursor, Note
+from proxy.rules.read import assemble
+from proxy.rules.read.check import check
+from proxy.rules.read.grammar import FILE
+from proxy.rules.read.nodes import Node, Path, TreeError, locate, path_text, tree_with_faults
+from proxy.rules.read.shapes import Cursor, Note
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from proxy.rules.model import RuleFile
 from proxy.steps import Steps
 
 if TYPE_CHECKING:
-    from proxy.rules.explain import Trace
+    from proxy.rules.analysis.explain import Trace
 
 PARTS_AT_ONCE: Final = 64
 """Of a large table, given up in one step: some 0.1 ms."""
@@ -92,7 +92,7 @@ class RouteTable:
 
     def explain(self, head: RequestHead) -> Trace:
         """How match comes to its decision."""
-        from proxy.rules.explain import explain  # not by workers, whose start it would hold up
+        from proxy.rules.analysis.explain import explain  # not by workers, whose start it would hold up
 
         return explain(self._rule_file, head)
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from proxy.errors import Fault, RuleError
 from proxy.http.h1 import read_request_head
 from proxy.imports.registry import import_text
+from proxy.rules.analysis.trial import run_trials
 from proxy.rules.compile import compile_table
 from proxy.rules.model import RuleFile
-from proxy.rules.nodes import Path, locate, path_text, tree
 from proxy.rules.parse import parse
+from proxy.rules.read.nodes import Path, locate, path_text, tree
 from proxy.rules.tls import Tls
-from proxy.rules.trial import run_trials
 from proxy.run.cookie_keys import read_keys
 from proxy.run.files import Content as FileContent
 from proxy.run.files import read_file

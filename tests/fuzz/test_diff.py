@@ -8,9 +8,9 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.rules.diff import differences
+from proxy.rules.analysis.diff import differences
+from proxy.rules.analysis.replay import Recorded, Replay
 from proxy.rules.model import AllOf, AnyOf, Not, Otherwise, Route, RuleFile, Split
-from proxy.rules.replay import Recorded, Replay
 from tests.fuzz.test_rules import clients, read, requests, rule_files
 
 FIELDS = frozenset((b"a", b"b", b"cookie"))

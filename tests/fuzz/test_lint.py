@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.rules.dead import dead_routes, dead_rules
-from proxy.rules.implies import contradiction, implies, plainly
-from proxy.rules.lint import lint
+from proxy.rules.analysis.dead import dead_routes, dead_rules
+from proxy.rules.analysis.implies import contradiction, implies, plainly
+from proxy.rules.analysis.lint import lint
 from proxy.rules.model import AllOf, Condition, RuleFile
 from tests.fuzz.test_rules import clients, conditions, equal_tests, holds, interpret, read, requests, rule_files
 

@@ -11,8 +11,8 @@ from proxy.clock import Clock
 from proxy.gateway.shadow import Shadows
 from proxy.gateway.snapshot import Lane, making_snapshot
 from proxy.observe.counters import Counters
+from proxy.rules.analysis.reach import reach
 from proxy.rules.model import RuleFile
-from proxy.rules.reach import reach
 from proxy.steps import finish
 from proxy.upstream.endpoint import EndpointRegistry
 from tests.fuzz.test_rules import clients, read, requests, rule_files

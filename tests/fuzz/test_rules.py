@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 from proxy.http.h1 import read_request_head
 from proxy.http.message import RequestHead
 from proxy.rules.actions import PathChange, Redirect, Respond
+from proxy.rules.analysis.explain import explain
+from proxy.rules.analysis.report import render_text, to_json
 from proxy.rules.compile import compile_table
 from proxy.rules.decision import Decision
-from proxy.rules.explain import explain
 from proxy.rules.model import (
     AllOf,
     AnyOf,
@@ -50,7 +51,6 @@ from proxy.rules.model import (
     Version,
 )
 from proxy.rules.person import Sticky, StickyCookie, StickyKey
-from proxy.rules.report import render_text, to_json
 from proxy.rules.split import bucketer, owner_of, owners
 
 # --- The interpreter ----------------------------------------------------------------------------------------------

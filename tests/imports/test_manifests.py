@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.imports.manifests import are_manifests, items_at, objects, text_at
-from proxy.rules.nodes import TreeError
+from proxy.rules.read.nodes import TreeError
 
 SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: shop, namespace: web}\n"
 INGRESS = "kind: Ingress\napiVersion: networking.k8s.io/v1\nmetadata: {name: shop}\n"

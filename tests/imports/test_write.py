@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from proxy.imports.draft import Draft, Part
 from proxy.imports.write import WIDTH, flow, scalar, written
-from proxy.rules.nodes import Map, Scalar, tree
+from proxy.rules.read.nodes import Map, Scalar, tree
 
 PLAIN = ["/", "/shop", "old-nginx", "http://old.default.svc.cluster.local:80", "^/foo", "shop www.example.com/", "a:b"]
 QUOTED = [

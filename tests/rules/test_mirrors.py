@@ -9,11 +9,11 @@ import pytest
 from proxy.errors import RuleError
 from proxy.http.message import RequestHead
 from proxy.rules.actions import Compare, Mirror
-from proxy.rules.explain import explain
+from proxy.rules.analysis.explain import explain
+from proxy.rules.analysis.report import render_text, to_json
 from proxy.rules.mirrors import mirrored, mirrors_of, person_of, sampler, told_copies
 from proxy.rules.parse import parse
 from proxy.rules.person import Sticky, StickyKey
-from proxy.rules.report import render_text, to_json
 from proxy.rules.split import bucketer, owners
 from tests.rules.build import request, route, rule, rule_file
 

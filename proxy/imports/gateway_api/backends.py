@@ -7,7 +7,7 @@ from typing import Final
 from proxy.imports.draft import Backend, Draft, Scheme
 from proxy.imports.gateway_api.gateways import GROUP
 from proxy.imports.manifests import Object, items_at, text_at
-from proxy.rules.nodes import Node
+from proxy.rules.read.nodes import Node
 
 DOMAINS: Final = {
     ("", "Service"): "svc.cluster.local",

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from proxy.imports.manifests import get, items_at, number_at, text_at
-from proxy.rules.action_grammar import request_name, response_name
-from proxy.rules.nodes import Node, Scalar
+from proxy.rules.read.action_grammar import request_name, response_name
+from proxy.rules.read.nodes import Node, Scalar
 
 Keys = dict[str, Any]
 """Keys of a rule of the rule file, with their values."""

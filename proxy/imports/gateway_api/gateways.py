@@ -13,7 +13,7 @@ from typing import Final
 
 from proxy.imports.draft import Draft
 from proxy.imports.manifests import Object, get, items_at, text_at
-from proxy.rules.nodes import Map, Node, Scalar
+from proxy.rules.read.nodes import Map, Node, Scalar
 
 GROUP: Final = "gateway.networking.k8s.io"
 SCHEMES: Final = {"HTTP": "http", "HTTPS": "https"}

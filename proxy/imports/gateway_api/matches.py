@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from proxy.imports.draft import Draft
 from proxy.imports.manifests import Object, get, items_at, text_at
-from proxy.rules import units
 from proxy.rules.model import PathMatch
-from proxy.rules.nodes import Node
 from proxy.rules.paths import spellings
+from proxy.rules.read import units
+from proxy.rules.read.nodes import Node
 
 YOUNGEST: Final = "~"
 """Stands behind every time stamp: a route that is not in a cluster yet is younger than those that are."""

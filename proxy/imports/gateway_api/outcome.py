@@ -14,8 +14,8 @@ from proxy.imports.gateway_api.backends import BackendRefs, Refused
 from proxy.imports.gateway_api.filters import Keys
 from proxy.imports.gateway_api.matches import RouteRule
 from proxy.imports.manifests import get, items_at, number_at, text_at
-from proxy.rules.grammar import RETRIES_MAX
-from proxy.rules.nodes import Node
+from proxy.rules.read.grammar import RETRIES_MAX
+from proxy.rules.read.nodes import Node
 
 HEADERS: Final = ("request_headers", "response_headers")
 METHODS: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
