@@ -10,15 +10,25 @@ from typing import Final
 
 import proxy
 from proxy import settings
-from proxy.commands import diff, drain, manifests, rollout
-from proxy.commands.base import EXIT_FAILED, EXIT_USAGE, Command, Parser, UsageError, content_of, counted, pair
+from proxy.commands.base import (
+    EXIT_FAILED,
+    EXIT_USAGE,
+    Command,
+    Parser,
+    UsageError,
+    command_in,
+    content_of,
+    counted,
+    pair,
+)
 from proxy.errors import RuleError, StartError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit code: 0 ended as told, 1 could not, 2 usage."""
-    parser = _parser()
-    given = parser.parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    parser = _parser(words)
+    given = parser.parse_args(words)
     if given.command is None:
         parser.print_help(sys.stderr)
         return EXIT_USAGE
@@ -39,13 +49,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return EXIT_FAILED
 
 
-def _parser() -> Parser:
+def _parser(words: Sequence[str]) -> Parser:
+    """Of these words; a command that is not among them has no arguments: `serve` would wait for theirs."""
     parser = Parser(prog="grayhound", description="A reverse proxy for gray releases, blue/green and A/B tests.")
     parser.add_argument("--version", action="version", version=f"grayhound {proxy.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name, command in COMMANDS.items():
         added = commands.add_parser(name, help=command.help, description=command.help)
-        command.add_arguments(added)
+        if name in words:
+            command.add_arguments(added)
     return parser
 
 
@@ -176,11 +188,9 @@ COMMANDS: Final = {
     "demo": Command("See it work: two sample services and the proxy before them.", _no_arguments, _demo),
     "check": Command("Print every fault and warning of a rule file, and run its tests.", _rules_argument, _check),
     "explain": Command("Say which version a request would get, and why.", _explain_arguments, _explain),
-    "import": Command(
-        "Print the rule file that Kubernetes manifests stand for.", manifests.add_arguments, manifests.run
-    ),
-    "diff": Command("Say which requests another rule file would send elsewhere.", diff.add_arguments, diff.run),
-    "drain": Command("Wait until a version may be switched off.", drain.add_arguments, drain.run),
-    "rollout": Command("Tell how rollouts are doing, and steer them.", rollout.add_arguments, rollout.run),
+    "import": command_in("manifests", "Print the rule file that Kubernetes manifests stand for."),
+    "diff": command_in("diff", "Say which requests another rule file would send elsewhere."),
+    "drain": command_in("drain", "Wait until a version may be switched off."),
+    "rollout": command_in("rollout", "Tell how rollouts are doing, and steer them."),
     "schema": Command("Print the JSON Schema of the rule file, for editors.", _no_arguments, _schema),
 }

@@ -7,7 +7,8 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 from proxy.errors import StartError
 from proxy.settings import variable
@@ -29,6 +30,15 @@ class Command:
     help: str
     add_arguments: Callable[[Parser], None]
     run: Callable[[argparse.Namespace], int]
+
+
+def command_in(module: str, help: str) -> Command:
+    """The command of a module of this package, which is imported when it is called for: no other waits for it."""
+
+    def found() -> Any:
+        return import_module(f"proxy.commands.{module}")
+
+    return Command(help, lambda parser: found().add_arguments(parser), lambda arguments: found().run(arguments))
 
 
 class UsageError(Exception):
