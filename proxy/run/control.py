@@ -11,25 +11,67 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Final
 
 from proxy.admin.drain import Drains
 from proxy.admin.view import ConfigState, View
 from proxy.errors import StartError
+from proxy.observe import logs
 from proxy.observe.metrics import Registry
+from proxy.observe.observer import check_observer
 from proxy.rules.model import RuleFile
 from proxy.run.birth import Birth
-from proxy.run.certificates import CertificateFiles
-from proxy.run.channel import Start
-from proxy.run.load import Loaded
-from proxy.run.ports import Sockets, show
+from proxy.run.certificates import CertificateFiles, certificate_files
+from proxy.run.channel import Rules, Start
+from proxy.run.cookie_keys import check_key_file
+from proxy.run.load import Loaded, load
+from proxy.run.ports import Bound, Sockets, show
 from proxy.run.reload import Reloader
 from proxy.run.supervisor import Supervisor
 from proxy.run.token import read_token
-from proxy.sources.base import Content, RuleSource
+from proxy.settings import Settings
+from proxy.sources.base import Content, RuleSource, SourceError
+from proxy.sources.file import FileSource
 from proxy.tasks import spawn
 
+NO_RULES: Final = Rules.pack(0, RuleFile({}, ()))
+
 log = logging.getLogger("grayhound.control")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the proxy is: what it listens on, for TLS too, by which sockets of each worker, and the admin port."""
+
+    addresses: tuple[Bound, ...]
+    tls_addresses: tuple[Bound, ...]
+    sockets: Sequence[Sockets]
+    admin_port: int
+
+
+def control(settings: Settings, place: Place, births: Sequence[Birth], began: float) -> int:
+    """Become the control process of these workers until told to end; the exit code. began: on time.monotonic, when
+    the process did. Raises StartError or RuleError if it cannot start."""
+    logs.set_up(settings.log_level)
+    source = FileSource(settings.rules)
+    try:
+        content = source.read()
+    except SourceError as error:
+        raise StartError(str(error)) from None
+    check_observer(settings)
+    check_key_file(settings.cookie_key_file)
+    if settings.admin_token_file:
+        read_token(settings.admin_token_file)
+    certificates = certificate_files(settings)
+    if certificates is not None:
+        certificates.read()
+    loaded = load(content, settings.cookie_key_file)
+    start = Start(settings, place.addresses, NO_RULES, {}, place.tls_addresses)
+    # Not uvloop: it keeps SIGCHLD to itself, control must hear of every child, and has little to do otherwise.
+    return asyncio.run(
+        Control(start, place.sockets, source, certificates, began).run(births, content, loaded, place.admin_port)
+    )
 
 
 class Control:
@@ -67,6 +109,8 @@ class Control:
         await self._reloader.go_live(content, loaded)
         await self._supervisor.start(births)
         self._supervisor.reap()  # those that ended before anyone listened
+        ready, told = (spawn(each, name="start") for each in (self._say_when_ready(), self._told_to_end.wait()))
+        await asyncio.wait((ready, told), return_when=asyncio.FIRST_COMPLETED)
         # Imported only now: aiohttp takes a quarter of a second, and the workers are carrying traffic meanwhile.
         from proxy.admin.app import serve
         from proxy.run.rollouts import make_rollouts
@@ -81,7 +125,6 @@ class Control:
             rollouts = make_rollouts(self._settings, self._registry, self._reloader)
             runner = await serve(replace(self._view(), rollouts=rollouts), self._settings.admin[0], admin_port, token)
             log.info("admin port on %s", show((self._settings.admin[0], admin_port)))
-            spawn(self._say_when_ready(), name="ready")
             following = [
                 spawn(self._reloader.follow(), name="reload"),
                 spawn(self._reloader.follow_files(), name="reload of files"),

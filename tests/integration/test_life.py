@@ -46,9 +46,7 @@ def rules(tmp_path: Path, shop: Service) -> Path:
 
 async def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
     """The reason on stderr in one line, exit code 1."""
-    code, out, err = await run("serve", str(tmp_path / "none.yaml"))
-    assert (code, out) == (1, "")
-    assert err == f"grayhound: cannot read {tmp_path}/none.yaml: No such file or directory\n"
+    assert await fails(tmp_path / "none.yaml") == f"cannot read {tmp_path}/none.yaml: No such file or directory"
 
 
 @pytest.mark.parametrize("which", ["--listen", "--admin"])
