@@ -8,6 +8,7 @@ where they do not, once every worker has them.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -19,12 +20,16 @@ from proxy.rules.model import RuleFile
 GONE_MAX: Final = 10_000
 """Versions that are remembered after they left the rules, so that one may ask of them: years of releases."""
 
+LATELY_S: Final = 3600.0
+"""A version that left the rules is still told of among its service's for so long: time enough to switch it off."""
+
 State = Literal["active", "draining", "idle"]
 
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """What is left of a version. in_rules: the rules in use name it. ways: how new requests can reach it.
+    """What is left of a version. in_rules: the rules in use name it. lately: they did until a while ago (LATELY_S), so
+    somebody may want to know whether it may be switched off. ways: how new requests can reach it.
 
     in_flight, tunnels: under way to it, over all workers. standing_in: a request that began by earlier rules is at it,
     or may yet turn to it from another version. behind: workers that have yet to say that they took the rules by which
@@ -34,6 +39,7 @@ class Drain:
     service: str
     version: str
     in_rules: bool
+    lately: bool
     ways: tuple[Way, ...]
     in_flight: int
     tunnels: int
@@ -64,16 +70,21 @@ class Drains:
     """Every version that the rules name, or have named since the start. workers: those that live, by their id in the
     registry, each in words."""
 
-    def __init__(self, registry: Registry, workers: Callable[[], Mapping[int, str]]) -> None:
+    def __init__(
+        self, registry: Registry, workers: Callable[[], Mapping[int, str]], now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._registry = registry
         self._workers = workers
+        self._now = now
         self._ways: Ways = {}
         self._closed_by: dict[VersionName, int] = {}  # the generation since which nothing leads to it
+        self._left_at: dict[VersionName, float] = {}  # when the rules ceased to name it
 
     def going_live(self, rule_file: RuleFile, generation: int) -> None:
         """These rules are about to be given to the workers."""
-        known = self._known()
+        known, before = self._known(), self._ways
         self._ways = reach(rule_file)
+        self._left_at |= dict.fromkeys(before.keys() - self._ways.keys(), self._now())
         for name in (*known, *self._ways):
             if self._ways.get(name):
                 self._closed_by.pop(name, None)
@@ -100,12 +111,14 @@ class Drains:
 
     def _look(self, names: Iterable[VersionName]) -> Iterator[Drain]:
         in_flight, tunnels = self._registry.gauge("requests_in_flight"), self._registry.gauge("tunnels_open")
+        recent = self._now() - LATELY_S
         said = {words: self._registry.reported(worker) for worker, words in self._workers().items()}
         for name in names:
             closed_by = self._closed_by.get(name, 0)
             yield Drain(
                 *name,
                 in_rules=name in self._ways,
+                lately=name not in self._ways and self._left_at[name] > recent,
                 ways=self._ways.get(name, ()),
                 in_flight=int(in_flight.get(name, 0)),
                 tunnels=int(tunnels.get(name, 0)),
@@ -122,7 +135,7 @@ class Drains:
         gone = [name for name in self._closed_by if name not in self._ways]
         for drain in list(self._look(gone[: max(0, len(gone) - GONE_MAX)])):
             if drain.state == "idle":
-                del self._closed_by[drain.service, drain.version]
+                del self._closed_by[drain.service, drain.version], self._left_at[drain.service, drain.version]
 
     def _unknown(self, service: str, version: str) -> str:
         services: dict[str, list[str]] = {}

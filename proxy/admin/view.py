@@ -18,7 +18,9 @@ class ConfigState:
     """What became of the rule file.
 
     generation, hash: of the rules in use; 0 and empty before there are any. result, at (Unix time), faults, warnings:
-    of the last time the file was read, whether it was taken or not. applied: by worker, the generation it serves.
+    of the last time the file was read, whether it was taken or not; after a refusal the warnings are those of the rules
+    in use. applied: by worker, the generation it serves. lines: by number, what stands where the faults are, or without
+    a fault where the warnings are.
     """
 
     generation: int = 0
@@ -28,6 +30,7 @@ class ConfigState:
     faults: tuple[Fault, ...] = ()
     warnings: tuple[Fault, ...] = ()
     applied: dict[int, int] = field(default_factory=dict)
+    lines: dict[int, str] = field(default_factory=dict)
 
 
 class Rollouts(Protocol):

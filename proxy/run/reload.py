@@ -111,7 +111,9 @@ class Reloader:
             self._record("ok", content)
 
     def _record(self, result: ReloadResult, content: Content, faults: Sequence[Fault] = ()) -> None:
-        state = self.state = replace(self.state, result=result, faults=tuple(faults), at=time.time())
+        found = faults if result == "refused" else self.state.warnings
+        lines = content.lines({fault.line for fault in found if fault.file == content.name})
+        state = self.state = replace(self.state, result=result, faults=tuple(faults), lines=lines, at=time.time())
         self._read(result, state.at)
         if result == "refused":
             for fault in faults:

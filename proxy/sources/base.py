@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Final, Protocol
 
 from proxy.errors import Fault, RuleError
+
+LINE_MAX: Final = 400
+"""Characters of a line that are shown where it has a fault: more do not fit before an eye."""
 
 
 class SourceError(Exception):
@@ -25,6 +29,14 @@ class Content:
     def digest(self) -> str:
         """SHA-256 in hex: two contents are one if these are equal."""
         return hashlib.sha256(self.data).hexdigest()
+
+    def lines(self, numbers: Collection[int]) -> dict[int, str]:
+        """The text of these lines, which count from 1, as far as there are such; each cut at LINE_MAX characters."""
+        found = {}
+        for number, line in enumerate(self.data.split(b"\n"), 1) if numbers else ():
+            if number in numbers:
+                found[number] = line.decode(errors="replace").strip("\ufeff\r")[:LINE_MAX]
+        return found
 
     def text(self) -> str:
         """The bytes as UTF-8, without a byte order mark. Raises RuleError where they are not UTF-8."""

@@ -64,9 +64,11 @@ def explain(registry: Registry, query: str, rules: RuleFile | None = RULES) -> A
 
 
 def test_config_tells_the_rules_in_use_and_the_last_result(registry: Registry) -> None:
-    """A refused file's faults stand beside the generation that keeps serving; each worker says how far it is."""
+    """A refused file's faults stand beside the generation that keeps serving, with the line they are in; each worker
+    says how far it is. A warning is of the rules in use, whose lines are others than those of the file refused."""
     fault = Fault("r.yaml", 31, 16, "routes[0].rules[1].split", "unknown version 'v3'")
-    state = ConfigState(4, "abc", "refused", 1.5, (fault,), (), {2: 3, 1: 4})
+    warning = Fault("r.yaml", 31, 1, "", "never matches")
+    state = ConfigState(4, "abc", "refused", 1.5, (fault,), (warning,), {2: 3, 1: 4}, {31: "  split: {v3: 1}"})
     assert api.config(view(registry, state=state)) == {
         "generation": 4,
         "hash": "abc",
@@ -79,9 +81,10 @@ def test_config_tells_the_rules_in_use_and_the_last_result(registry: Registry) -
                 "column": 16,
                 "path": "routes[0].rules[1].split",
                 "text": "unknown version 'v3'",
+                "source": "  split: {v3: 1}",
             }
         ],
-        "warnings": [],
+        "warnings": [{"file": "r.yaml", "line": 31, "column": 1, "path": "", "text": "never matches"}],
         "workers": [{"worker": 1, "generation": 4}, {"worker": 2, "generation": 3}],
     }
 
@@ -98,7 +101,7 @@ def test_services_show_versions_endpoints_and_shares(registry: Registry) -> None
     registry.merge(1, Counts(gauge={"requests_in_flight": {("shop", "v2"): 3}}, endpoints=said))
     registry.set_health({V1: False})
     (shop,) = api.services(view(registry))["services"]
-    assert (shop["service"], shop["stable"], shop["draining"]) == ("shop", "v1", [])
+    assert (shop["service"], shop["stable"], shop["draining"], shop["idle"]) == ("shop", "v1", [], ["v0"])
     old, new = shop["versions"]
     assert (old["version"], old["in_flight"], new["version"], new["in_flight"]) == ("v1", 0, "v2", 3)
     assert old["endpoints"][0]["up"] is False and old["endpoints"][0]["healthy"] is False
@@ -126,10 +129,11 @@ def test_services_show_versions_endpoints_and_shares(registry: Registry) -> None
     ]
 
 
-def test_a_removed_version_is_shown_while_it_drains(registry: Registry) -> None:
+def test_a_removed_version_is_shown_while_it_drains_and_named_after(registry: Registry) -> None:
     registry.merge(1, Counts(gauge={"requests_in_flight": {("shop", "v0"): 2, ("other", "v9"): 1}}))
     (shop,) = api.services(view(registry))["services"]
     assert shop["draining"] == [{"version": "v0", "state": "draining", "in_flight": 2, "tunnels": 0}]
+    assert shop["idle"] == []
 
 
 def test_explain_follows_a_request_through_the_rules(registry: Registry) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from proxy.admin import drain
-from proxy.admin.drain import Drains
+from proxy.admin.drain import LATELY_S, Drains
 from proxy.observe.counters import Counts
 from proxy.observe.metrics import Registry
 from proxy.rules.model import RuleFile
@@ -95,6 +95,20 @@ def test_all_tells_of_each_version_once_those_in_the_rules_first(drains: Drains)
     drains.going_live(RuleFile({"shop": replace(SHOP, versions={"v3": SHOP.versions["v3"]})}, ()), 3)
     assert [one.version for one in drains.all()["shop"]] == ["v3", "v1", "v2"]
     assert [one.in_rules for one in drains.all()["shop"]] == [True, False, False]
+
+
+def test_what_left_the_rules_lately_is_known_as_such(registry: Registry) -> None:
+    """For an hour, from the last time it left."""
+    clock = [0.0]
+    drains = Drains(registry, dict, lambda: clock[0])
+    for generation, rules in enumerate((BOTH, NONE, BOTH), 1):
+        drains.going_live(rules, generation)
+    assert not drains.drain(*OLD).lately
+    clock[0] = 5000.0
+    drains.going_live(NONE, 4)
+    for after_s, lately in ((0.0, True), (LATELY_S - 1, True), (LATELY_S, False)):
+        clock[0] = 5000.0 + after_s
+        assert drains.drain(*OLD).lately is lately
 
 
 def test_unknown_names(drains: Drains) -> None:

@@ -107,10 +107,10 @@ async def test_a_fault_changes_nothing_until_it_is_mended(scene: Scene) -> None:
     assert await scene.read(BAD) == "refused"
     state = scene.reloader.state
     assert (state.generation, state.hash) == (1, content(GOOD).digest)
-    assert "shoop" in str(state.faults[0])
+    assert "shoop" in str(state.faults[0]) and "shoop" in state.lines[state.faults[0].line]
     assert scene.workers.given == [1]
     assert await scene.read(GOOD) == "unchanged"
-    assert scene.reloader.state.faults == ()
+    assert scene.reloader.state.faults == () and scene.reloader.state.lines == {}
     assert scene.workers.given == [1]
 
 

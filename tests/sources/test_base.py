@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.errors import RuleError
-from proxy.sources.base import Content
+from proxy.sources.base import LINE_MAX, Content
 
 
 def test_equal_bytes_have_equal_digests() -> None:
@@ -17,6 +17,14 @@ def test_equal_bytes_have_equal_digests() -> None:
 def test_text_is_utf8_without_byte_order_mark() -> None:
     """Editors on Windows put a mark in front; it is no part of the text."""
     assert Content("a", "\ufeffé: 1\n".encode()).text() == "é: 1\n"
+
+
+def test_lines_are_told_by_number_as_editors_count_them() -> None:
+    """Whatever ends them, and even where they are not UTF-8; a long one is cut; no line 0."""
+    content = Content("r.yaml", b"\xef\xbb\xbfa: 1\r\n\r\ncaf\xe9\n" + b"x" * (LINE_MAX + 1))
+    assert content.lines({0, 1, 3, 9}) == {1: "a: 1", 3: "caf\ufffd"}
+    assert len(content.lines({4})[4]) == LINE_MAX
+    assert content.lines(()) == {}
 
 
 @pytest.mark.parametrize(
