@@ -14,6 +14,8 @@ WINDOW_S: Final = 10.0
 """Long enough for a version with a few requests a second to have a rate, short enough to see a change at once."""
 
 VersionName = tuple[str, str]
+RuleName = tuple[str, str]
+"""Route and rule; the rule "" stands for requests that no rule takes."""
 
 
 @dataclass(slots=True)
@@ -43,19 +45,27 @@ class Figures:
     p99: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What had been counted at one moment, since the start. taken: requests by route, rule and version."""
+
+    versions: dict[VersionName, Tally]
+    taken: dict[tuple[str, str, str], float] = field(default_factory=dict)
+
+
 class Window:
     """Samples of the last WINDOW_S seconds, and one from just before them."""
 
     def __init__(self) -> None:
-        self._samples: deque[tuple[float, dict[VersionName, Tally]]] = deque()
+        self._samples: deque[tuple[float, Sample]] = deque()
 
-    def add(self, now: float, tallies: dict[VersionName, Tally]) -> None:
+    def add(self, now: float, sample: Sample) -> None:
         """now: in seconds, of a clock that never goes back. After a pause longer than the window it begins anew."""
         while len(self._samples) > 1 and now - self._samples[1][0] >= WINDOW_S:
             self._samples.popleft()
         if self._samples and now - self._samples[-1][0] >= WINDOW_S:
             self._samples.clear()
-        self._samples.append((now, tallies))
+        self._samples.append((now, sample))
 
     def figures(self) -> dict[VersionName, Figures] | None:
         """Of every version that answered something in the window; None while there is one sample only."""
@@ -65,14 +75,27 @@ class Window:
         nothing = Tally()
         return {
             name: _figures(tally.since(before), ended - began)
-            for name, tally in last.items()
-            if tally.requests > (before := first.get(name, nothing)).requests
+            for name, tally in last.versions.items()
+            if tally.requests > (before := first.versions.get(name, nothing)).requests
         }
+
+    def taken(self) -> dict[RuleName, dict[str, float]]:
+        """Requests a second that each rule took in the window, by version; empty while there is one sample only."""
+        (began, first), (ended, last) = self._samples[0], self._samples[-1]
+        rates: dict[RuleName, dict[str, float]] = {}
+        for (route, rule, version), number in last.taken.items():
+            if grown := number - first.taken.get((route, rule, version), 0.0):
+                rates.setdefault((route, rule), {})[version] = grown / (ended - began)
+        return rates
+
+
+def sample(registry: Registry) -> Sample:
+    """What has been counted until now. The many series that stand at 0 cost next to nothing."""
+    return Sample(tallies(registry), _taken(registry))
 
 
 def tallies(registry: Registry) -> dict[VersionName, Tally]:
-    """Of every version that has answered something since the start, by service; both are empty for what no route takes.
-    The many series that stand at 0 cost next to nothing."""
+    """Of every version that has answered something since the start; both names are empty for what no route takes."""
     found: dict[VersionName, Tally] = {}
     for (_, service, version, code, _), number in registry.counter("requests_total").items():
         if not number:
@@ -84,6 +107,14 @@ def tallies(registry: Registry) -> dict[VersionName, Tally]:
     for (_, service, version), known in registry.histogram("request_duration_seconds").items():
         if answered := found.get((service, version)):
             answered.buckets = [a + b for a, b in zip(answered.buckets, known.counts, strict=True)]
+    return found
+
+
+def _taken(registry: Registry) -> dict[tuple[str, str, str], float]:
+    found: dict[tuple[str, str, str], float] = {}
+    for (route, _, version, rule, _), number in registry.counter("decisions_total").items():
+        if number:
+            found[route, rule, version] = found.get((route, rule, version), 0.0) + number
     return found
 
 

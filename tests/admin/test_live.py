@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import zlib
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import replace
 from typing import Any
 
@@ -132,6 +134,49 @@ async def test_watchers_have_a_limit(shown: Shown, monkeypatch: pytest.MonkeyPat
                 await asyncio.sleep(0.02)
 
 
+async def test_who_takes_gzip_is_sent_the_same_squeezed(shown: Shown) -> None:
+    """Each event by itself, so that any may be missed; all of a stream are one gzip member that never ends."""
+    async with (
+        port(shown) as url,
+        aiohttp.ClientSession(auto_decompress=False) as session,
+        session.get(f"{url}/api/events", headers={"Accept-Encoding": "br, gzip"}) as squeezed,
+        session.get(f"{url}/api/events", headers={"Accept-Encoding": "br"}) as plain,
+    ):
+        assert squeezed.headers["Content-Encoding"] == "gzip" and "Content-Encoding" not in plain.headers
+        assert squeezed.headers["Vary"] == plain.headers["Vary"] == "Accept-Encoding"
+        gunzip, got, wanted = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS), b"", b""
+        for _ in range(2):
+            wanted += await plain.content.readline() + await plain.content.readline()
+            while len(got) < len(wanted):
+                got += gunzip.decompress(await squeezed.content.readany())
+        assert {*got.splitlines()} & {*wanted.splitlines()} - {b""}
+
+
+async def test_who_does_not_read_is_let_go(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits for one watcher is what a connection may hold; after WRITE_S the connection is closed, and nothing is
+    made for it any more."""
+    many = RuleFile({f"s{number:03}": replace(SHOP, name=f"s{number:03}") for number in range(SERVICES_MAX)}, ())
+    shown = Shown(many)
+    monkeypatch.setattr(live, "WRITE_S", 0.2)
+    monkeypatch.setattr(live, "INTERVAL_S", 0.01)
+    async with port(shown) as url:
+        stalled = socket.socket()
+        stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stalled.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(stalled, ("127.0.0.1", int(url.rpartition(":")[2])))
+        stalled.send(b"GET /api/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        with closing(stalled):
+            async with asyncio.timeout(20):
+                while not shown.looked:
+                    await asyncio.sleep(0.01)
+                looked = -1
+                while looked != shown.looked:
+                    looked = shown.looked
+                    await asyncio.sleep(0.3)
+                while await asyncio.get_running_loop().sock_recv(stalled, 1 << 20):
+                    pass  # what the kernel had taken, and then the end
+
+
 async def test_a_head_is_not_a_watcher(shown: Shown) -> None:
     async with port(shown) as url, aiohttp.ClientSession() as session, session.head(f"{url}/api/events") as response:
         assert response.status == 405
@@ -141,27 +186,34 @@ def test_a_thousand_services_are_cut_to_the_busiest() -> None:
     """At the limit all are shown, in the order of the file; past it those with the most requests."""
     names = [f"s{number:04}" for number in range(SERVICES_MAX + 5)]
     few = RuleFile({name: replace(SHOP, name=name) for name in names[:SERVICES_MAX]}, ())
-    assert len(snapshot(Shown(few).view, {})["services"]) == SERVICES_MAX
+    assert len(snapshot(Shown(few).view, {}, {})["services"]) == SERVICES_MAX
     many = RuleFile({name: replace(SHOP, name=name) for name in names}, ())
     figures = {(name, "v1"): Figures(10, 1.0, 0.0, None, None, None) for name in names[5:]}
-    taken = snapshot(Shown(many).view, figures)
+    taken = snapshot(Shown(many).view, figures, {})
     assert [service["service"] for service in taken["services"]] == names[5:]
     assert taken["services_left_out"] == 5
 
 
+def test_a_rule_tells_what_it_took_beside_its_shares() -> None:
+    taken = snapshot(Shown().view, {}, {("all", "everyone"): {"v1": 7.9, "v2": 2.1}})
+    assert [(rule["rule"], rule["weights"], rule["taken"]) for rule in taken["services"][0]["rules"]] == [
+        ("everyone", {"v1": 80.0, "v2": 20.0}, {"v1": 7.9, "v2": 2.1})
+    ]
+
+
 def test_faults_are_cut_and_the_rest_is_counted() -> None:
     faults = tuple(Fault("r.yaml", line, 1, "", "wrong") for line in range(FAULTS_MAX + 2))
-    config = snapshot(Shown(state=ConfigState(1, "a", "refused", 1.0, faults)).view, {})["config"]
+    config = snapshot(Shown(state=ConfigState(1, "a", "refused", 1.0, faults)).view, {}, {})["config"]
     assert (len(config["faults"]), config["faults_left_out"], config["warnings_left_out"]) == (FAULTS_MAX, 2, 0)
 
 
 def test_without_rules_there_is_still_something_to_show() -> None:
-    taken = snapshot(Shown(None).view, {})
+    taken = snapshot(Shown(None).view, {}, {})
     assert (taken["services"], taken["services_left_out"], taken["mirrors"]) == ([], 0, [])
 
 
 def test_a_version_without_a_request_has_no_share_of_none() -> None:
     """Nor does what the proxy itself answers count as a version's."""
-    taken = snapshot(Shown().view, {("shop", ""): Figures(requests=10, rate=1.0)})
+    taken = snapshot(Shown().view, {("shop", ""): Figures(requests=10, rate=1.0)}, {})
     assert [version["live"]["share"] for version in taken["services"][0]["versions"]] == [None, None]
     assert taken["totals"]["rate"] == 1.0
