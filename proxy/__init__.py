@@ -7,7 +7,7 @@ The map of the house. A module imports its own floor or a lower one; `tests/test
     3  gateway/                             where downstream meets upstream
     2  downstream/  upstream/  sources/  imports/  observe/     doors: sockets, files, manifests, Prometheus
     1  http/  rules/  upstream/{balance,health}       pure: no socket, clock, dice, file or task
-    0  errors  settings  tasks  pem  http/message  rules/model     words
+    0  data  errors  settings  tasks  pem  http/message  rules/model     words
 
 Glossary: the same words in YAML, code, metrics, logs and dashboard.
 

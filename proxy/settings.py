@@ -10,8 +10,10 @@ import dataclasses
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, NamedTuple
+
+from proxy.data import dataclass
 
 Address = tuple[str, int]
 """Host (a name or a numeric address, without brackets) and port; port 0 lets the kernel choose."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final, Literal
 
+from proxy.data import dataclass
 from proxy.observe.metrics import Registry
 from proxy.rules.analysis.reach import VersionName, Way, Ways, reach
 from proxy.rules.model import RuleFile

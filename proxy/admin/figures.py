@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
+from proxy.data import dataclass
 from proxy.observe.counters import BUCKETS
 from proxy.observe.metrics import Registry
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
 from proxy.admin.drain import Drains
+from proxy.data import dataclass
 from proxy.errors import Fault
 from proxy.observe.metrics import Registry, ReloadResult
 from proxy.rollout.plan import Verb

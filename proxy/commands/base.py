@@ -6,10 +6,10 @@ import argparse
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from proxy.data import dataclass
 from proxy.errors import StartError
 from proxy.settings import variable
 

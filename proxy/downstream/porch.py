@@ -14,10 +14,10 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from proxy import pem
+from proxy.data import dataclass
 from proxy.downstream.door import Door
 from proxy.downstream.limits import BACKLOG, FLUSH_S, LINGER_S
 from proxy.downstream.tls import HANDSHAKE_S

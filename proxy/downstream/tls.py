@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 from proxy import pem
+from proxy.data import dataclass
 
 HANDSHAKE_S: Final = 10.0
 """From the connection to the end of its handshake; a client far away takes a second, an idle one holds memory."""

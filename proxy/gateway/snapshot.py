@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from proxy.clock import NEVER
+from proxy.data import dataclass
 from proxy.gateway.actions import MakeAnswer, answer_of, no_route, request_edits, response_edits
 from proxy.gateway.mirror import Mirror
 from proxy.gateway.mirroring import Mirroring

@@ -8,8 +8,9 @@ from __future__ import annotations
 import ipaddress
 import re
 import struct
-from dataclasses import dataclass
 from typing import Final
+
+from proxy.data import dataclass
 
 HEADER_BYTES_MAX: Final = 4096
 """Version 2 may bring further facts of any length; with a client's certificate among them it takes 2 KiB. As nginx."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
+from proxy.data import dataclass
 from proxy.http.message import RequestHead
 
 TRACE_FIELDS: Final = frozenset((b"traceparent", b"tracestate"))

@@ -16,10 +16,10 @@ Weights are relative; a Service of the group that is given none has 100.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
+from proxy.data import dataclass
 from proxy.imports import pcre
 from proxy.imports.draft import Draft, Part, ServiceDraft
 from proxy.imports.locations import Location, Named, annotation, sent_value

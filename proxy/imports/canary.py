@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from math import lcm
 from typing import Any, Final
 
+from proxy.data import dataclass
 from proxy.imports import pcre
 from proxy.imports.draft import Draft, Part, ServiceDraft
 from proxy.imports.locations import Location, Named, annotation, is_canary, sent_value

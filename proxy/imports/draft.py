@@ -8,10 +8,11 @@ so are its metrics and limits.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import chain, count
 from typing import Any, Literal
 
+from proxy.data import dataclass
 from proxy.imports.manifests import Object, get, items_at, text_at
 from proxy.rules.read.nodes import Node
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from proxy.data import dataclass
 from proxy.imports.draft import Backend, Draft, Scheme
 from proxy.imports.manifests import Object, get, items_at, text_at
 from proxy.rules.read import units

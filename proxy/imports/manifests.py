@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from proxy.data import dataclass
 from proxy.rules.read.nodes import Items, Map, Node, Path, Scalar, TreeError, trees
 
 DEFAULT_NAMESPACE = "default"

@@ -9,10 +9,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from proxy.data import dataclass
 from proxy.imports.draft import Draft, Part
 from proxy.imports.locations import PREFIX, is_canary
 from proxy.imports.manifests import Object, items_at, text_at

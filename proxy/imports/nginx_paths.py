@@ -9,9 +9,10 @@ first one in nginx, and here any prefix is.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from proxy.data import dataclass
 from proxy.imports import pcre
 from proxy.imports.draft import Draft
 from proxy.imports.locations import Location, annotation

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
+from proxy.data import dataclass
 from proxy.errors import Fault, RuleError
 from proxy.imports.draft import Draft, Urls
 from proxy.imports.gateway_api.importer import draft_http_routes

@@ -6,10 +6,11 @@ A label tuple stands in the order of the metric's labels in the documentation.
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass, field
+from dataclasses import field
 from time import monotonic
 from typing import Final
 
+from proxy.data import dataclass
 from proxy.observe.mirrors import Example, MirrorCounts
 
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import accumulate
 from typing import Final, Literal
 
@@ -20,6 +20,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
 import proxy
+from proxy.data import dataclass
 from proxy.observe.counters import BUCKETS, Counts, Labels
 from proxy.observe.mirrors import EXAMPLES_MAX, Example
 from proxy.observe.series import series_of

@@ -7,9 +7,10 @@ missing from a comparison instead of standing at 0.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, get_args
 
+from proxy.data import dataclass
 from proxy.http.digest import KINDS
 from proxy.observe.counters import Labels
 from proxy.observe.mirrors import RESULTS

@@ -6,12 +6,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
 
+from proxy.data import dataclass
 from proxy.observe.counters import BUCKETS
 from proxy.observe.metrics import Registry
 from proxy.rollout import store

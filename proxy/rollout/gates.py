@@ -7,10 +7,10 @@ that and enough requests to tell it holds: what noise alone explains moves nothi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import isinf, log
 from typing import Final, Literal
 
+from proxy.data import dataclass
 from proxy.rollout.stats import Buckets, above, binomial_tail, confidence, quantile, two_rates
 from proxy.rules.rollouts import Gate, Rollout
 

@@ -12,9 +12,10 @@ in use say the same, the clock of the step stands.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Literal, get_args
 
+from proxy.data import dataclass
 from proxy.rules.rollouts import Event, Rollout
 
 Phase = Literal["pending", "progressing", "waiting", "paused", "promoted", "rolled_back"]

@@ -7,10 +7,11 @@ import os
 import tempfile
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
 from typing import Any, Final
 
+from proxy.data import dataclass
 from proxy.rollout.gates import Counts
 from proxy.rollout.plan import PHASES, State
 from proxy.rules.rollouts import Rollout

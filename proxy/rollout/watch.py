@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from proxy.data import dataclass
 from proxy.rollout.gates import ALPHA, BURNING_REQUESTS, Counts, Pair, Verdict, burning, judge
 from proxy.rules.rollouts import Gate, Rollout
 

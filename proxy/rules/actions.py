@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from proxy.data import dataclass
 
 Scheme = Literal["http", "https"]
 PathChangeKind = Literal["full", "prefix"]

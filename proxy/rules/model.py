@@ -6,9 +6,10 @@ percentages shares from 0 to 1. Plain frozen data: it is pickled from control to
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
+from proxy.data import dataclass
 from proxy.rules.actions import HeaderChanges, Mirror, Redirect, Respond, Rewrite, Scheme
 from proxy.rules.expect import Trial
 from proxy.rules.health import ActiveHealth, PassiveHealth

@@ -7,8 +7,8 @@ the parts are held against each other (check.py). Only control does this; worker
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from proxy.data import dataclass
 from proxy.errors import Fault, RuleError
 from proxy.rules.analysis.lint import lint
 from proxy.rules.model import RuleFile

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from proxy.data import dataclass
 
 KeySource = Literal["header", "cookie", "query", "client_ip"]
 StickyMode = Literal["hash", "pin"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, Literal
+
+from proxy.data import dataclass
 
 Metric = Literal["success_rate", "latency_p50", "latency_p90", "latency_p95", "latency_p99"]
 OnFailure = Literal["rollback", "pause"]

@@ -10,8 +10,9 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from proxy.data import dataclass
 
 ALLOCATOR: Final = {"MALLOC_MMAP_THRESHOLD_": str(1024 * 1024), "MALLOC_TRIM_THRESHOLD_": str(4 * 1024 * 1024)}
 """Of glibc. A read of a body makes an object of up to 256 KiB and frees it soon after; by default the memory goes back

@@ -23,10 +23,11 @@ import socket
 import struct
 from array import array
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import Any, Final, Literal, cast
 
+from proxy.data import dataclass
 from proxy.downstream.tls import Material
 from proxy.rules.model import RuleFile
 from proxy.run.ports import Bound

@@ -11,11 +11,12 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from proxy.admin.drain import Drains
 from proxy.admin.view import ConfigState, View
+from proxy.data import dataclass
 from proxy.errors import StartError
 from proxy.observe import logs
 from proxy.observe.metrics import Registry

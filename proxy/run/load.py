@@ -6,8 +6,9 @@ from __future__ import annotations
 import gc
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from proxy.data import dataclass
 from proxy.errors import Fault, RuleError
 from proxy.http.h1 import read_request_head
 from proxy.imports.registry import import_text

@@ -14,9 +14,9 @@ import os
 import socket
 import struct
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from proxy.data import dataclass
 from proxy.errors import StartError
 from proxy.settings import Address, Listen
 

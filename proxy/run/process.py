@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
+from proxy.data import dataclass
 from proxy.run.channel import Channel
 
 STEADY_S: Final = 10.0

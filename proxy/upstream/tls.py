@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from typing import Final
 
 from proxy import pem
+from proxy.data import dataclass
 from proxy.rules.model import RuleFile
 from proxy.rules.tls import Tls
 from proxy.upstream.http1 import _CLOSE, Connection, Owner

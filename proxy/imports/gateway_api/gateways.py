@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
+from proxy.data import dataclass
 from proxy.imports.draft import Draft
 from proxy.imports.manifests import Object, get, items_at, text_at
 from proxy.rules.read.nodes import Map, Node, Scalar

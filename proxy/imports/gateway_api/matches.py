@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
+from proxy.data import dataclass
 from proxy.imports.draft import Draft
 from proxy.imports.manifests import Object, get, items_at, text_at
 from proxy.rules.model import PathMatch

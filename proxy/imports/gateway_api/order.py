@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+from proxy.data import dataclass
 from proxy.imports.gateway_api.gateways import Schemes
 from proxy.imports.gateway_api.matches import Match
 from proxy.imports.gateway_api.outcome import Outcome

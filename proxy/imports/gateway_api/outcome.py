@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from typing import Any, Final
 
+from proxy.data import dataclass
 from proxy.imports.draft import Backend, Draft
 from proxy.imports.gateway_api import filters
 from proxy.imports.gateway_api.backends import BackendRefs, Refused

@@ -6,8 +6,9 @@ that the command line, the admin port and tests show the same; `rules.analysis.r
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from proxy.data import dataclass
 from proxy.http.message import RequestHead
 from proxy.rules import sticky
 from proxy.rules.analysis.describe import shown, told_request, told_response, wanted, wanted_path

@@ -7,10 +7,11 @@ request, and the old rules come to another one without these values, nothing is 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from proxy.data import dataclass
 from proxy.http.message import RequestHead
 from proxy.rules.actions import Redirect
 from proxy.rules.analysis.moves import Spread, all_to, moves, spread_of

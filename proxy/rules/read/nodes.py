@@ -8,10 +8,12 @@ whoever reads it, so none of YAML 1.1's traps (`on` and `no` as booleans, octal,
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 import yaml
+
+from proxy.data import dataclass
 
 TEXT_BYTES_MAX: Final = 16 * 1024 * 1024
 """A rule file of 30,000 routes is some 8 MiB; a bigger file is a mistake, and would stall each reload."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from proxy.data import dataclass
 from proxy.rules.read.nodes import Items, Map, Node, Path, Scalar, Step
 
 Schema = dict[str, Any]
