@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import check, load
+from benchmarks import check, drive, load
 from benchmarks.cases import Case
-from benchmarks.load import Load
-from benchmarks.peers.base import Peer, Site
+from benchmarks.certificate import certify
+from benchmarks.drive import Aim
+from benchmarks.peers.base import Peer, Setup, Site
+from benchmarks.probes import Probe
 from benchmarks.processes import (
     BenchmarkError,
     accepts,
@@ -21,28 +24,35 @@ from benchmarks.processes import (
     running,
     wait_until,
 )
-from benchmarks.report import Sample
+from benchmarks.results import Reading, Results, Sample
 
 ROOT = Path(__file__).resolve().parent.parent
 LOG_LINE_BYTES = 40  # less than the shortest line of any proxy here
-WARM_S = 1.0  # pools filled, code specialised, before the first counted run of a case
+WARM_S = 1.0  # pools filled, code specialised, before the first counted run of a case; and to find a capacity
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     peers: list[Peer]
     cases: list[Case]
+    probes: list[Probe]
     rounds: int
     seconds: float
     wrk: str
     proxy_core: int
-    client_core: int  # wrk and the services
+    client_core: int  # of the client and the services
 
     @property
     def minutes(self) -> float:
         """About how long it takes."""
-        run_s = self.rounds * (self.seconds + 0.1) + WARM_S
-        return len(self.cases) * (len(self.peers) * run_s + self.seconds) / 60
+        runs = [
+            self.rounds * (self.seconds + WARM_S * bool(case.capacity) + 0.15) + WARM_S
+            for case in self.cases
+            for peer in self.peers
+            if case.setup.features <= peer.features
+        ]
+        probes = [probe.seconds for probe in self.probes for peer in self.peers if probe.fits(peer)]
+        return (sum(runs) + self.rounds * sum(probes) + len(self.cases) * self.seconds) / 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,109 +60,154 @@ class Standing:
     """A proxy that runs and has passed the checks."""
 
     name: str
-    port: int
+    site: Site
     pid: int
-    folder: Path  # with its logs
 
 
 @dataclass(slots=True)
 class Bench:
     plan: Plan
     folder: Path  # for configurations, logs and scripts
-    samples: list[Sample] = field(default_factory=list)
-    direct: dict[str, Load] = field(default_factory=dict)  # by case, without a proxy: what client and services can do
-    resident: dict[str, int] = field(default_factory=dict)  # bytes at the end, by proxy
-    complaints: list[str] = field(default_factory=list)
+    results: Results = field(default_factory=Results)
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+    _services_pid: int = 0
 
-    def run(self) -> Iterator[Case]:
+    def run(self) -> Generator[Case | Probe, None, None]:
         """Yields each case once its samples are in. The processes live no longer than this generator."""
         with self._services() as services:
-            for features in dict.fromkeys(case.features for case in self.plan.cases):
+            stages: dict[object, list[Case]] = {}  # cases whose proxies stand at the same time
+            for case in self.plan.cases:
+                stages.setdefault(case.turn or case.setup, []).append(case)
+            for stage in stages.values():
                 with contextlib.ExitStack() as stack:
+                    setups = list(dict.fromkeys(case.setup for case in stage))
                     standing = [
                         one
+                        for setup in setups
                         for peer in self.plan.peers
-                        if features <= peer.features and (one := self._start(peer, services, features, stack))
+                        if setup.features <= peer.features and (one := self._start(peer, services, setup, stack))
                     ]
-                    for case in self.plan.cases:
-                        if case.features == features:
-                            self._measure(case, standing, services)
-                            yield case
-                    if "access_log" in features:
-                        self._check_logs(standing)
-                    self.resident |= {one.name: resident_bytes(one.pid) for one in standing}
+                    turns = [stage] if stage[0].turn else [[case] for case in stage]
+                    for cases in turns:
+                        self._measure(cases, standing, services)
+                        yield from cases
+                    self._check_logs(standing)
+                    if setups == [Setup()]:
+                        self.results.resident = {one.name: resident_bytes(one.pid) for one in standing}
+            for probe in self.plan.probes:
+                self._probe(probe, services)
+                yield probe
 
     @contextlib.contextmanager
     def _services(self) -> Iterator[tuple[int, int]]:
         ports, log = (free_port(), free_port()), self.folder / "services.log"
-        command = [sys.executable, str(ROOT / "benchmarks" / "services.py"), *map(str, ports)]
-        with running(command, self.plan.client_core, log) as process:
+        command = [sys.executable, "-m", "benchmarks.services", *map(str, ports)]
+        with running(command, self.plan.client_core, log, cwd=ROOT) as process:
             wait_until(lambda: all(map(accepts, ports)), process, log)
+            self._services_pid = process.pid
             yield ports
 
     def _start(
-        self, peer: Peer, services: tuple[int, int], features: frozenset[str], stack: contextlib.ExitStack
+        self, peer: Peer, services: tuple[int, int], setup: Setup, stack: contextlib.ExitStack
     ) -> Standing | None:
         """The proxy, running until the stack ends; None and a complaint if it fails to start or to do the work."""
-        folder = self.folder / "-".join([peer.name, *sorted(features)])
-        folder.mkdir()
-        access_log = folder / "access.log" if "access_log" in features else None
-        site = Site(folder, free_port(), free_port(), services, access_log)
-        log = folder / "output.log"
+        site = self.site(peer, services, setup)
+        log = site.folder / "output.log"
         try:
             program = peer.find()
             assert program is not None, "only proxies that were found are in the plan"
             process = stack.enter_context(running(peer.command(program, site), self.plan.proxy_core, log, cwd=ROOT))
             wait_until(lambda: peer.ready(site), process, log)
-            if faults := check.faults(site.port):
+            if faults := check.faults(site):
                 raise BenchmarkError("; ".join(faults))
         except (BenchmarkError, OSError) as error:
             self._complain(f"{peer.name} is left out: {error}")
             return None
-        return Standing(peer.name, site.port, process.pid, folder)
+        return Standing(peer.name, site, process.pid)
 
-    def _measure(self, case: Case, standing: list[Standing], services: tuple[int, int]) -> None:
-        lua = self.folder / f"{case.name}.lua"
-        lua.write_text(load.script(case.messages))
-        with contextlib.suppress(BenchmarkError):
-            self.direct[case.name] = self._load(case, lua, services[0], self.plan.seconds)
-        alive = [one for one in standing if self._sample(case, lua, one, 0, WARM_S)]
+    def site(self, peer: Peer, services: tuple[int, int], setup: Setup) -> Site:
+        folder = self.folder / f"{next(self._numbers)}-{peer.name}"
+        folder.mkdir()
+        if setup.tls:
+            certify(folder)
+        return Site(folder, free_port(), free_port(), services, setup)
+
+    def _measure(self, cases: list[Case], standing: list[Standing], services: tuple[int, int]) -> None:
+        """These cases, each round beginning with another proxy, so that none always follows the same one."""
+        for case in cases:
+            self._lua(case).write_text(load.script(case.messages))
+            if not (case.setup.tls or case.capacity):
+                with contextlib.suppress(BenchmarkError):
+                    aim = self._aim(case, services[0], "http", self.plan.seconds)
+                    self.results.direct[case.name] = case.drive(aim)
+        cells = [(case, one) for one in standing for case in cases if case.setup == one.site.setup]
+        alive = [cell for cell in cells if self._sample(*cell, 0, WARM_S)]
         for number in range(1, self.plan.rounds + 1):
-            # Each round begins with another proxy, so that none always follows the same one.
             turn = number % (len(alive) or 1)
-            for one in alive[turn:] + alive[:turn]:
-                sample = self._sample(case, lua, one, number, self.plan.seconds)
+            for cell in alive[turn:] + alive[:turn]:
+                sample = self._sample(*cell, number, self.plan.seconds)
                 if sample:
-                    self.samples.append(sample)
+                    self.results.samples.append(sample)
 
-    def _sample(self, case: Case, lua: Path, one: Standing, number: int, seconds: float) -> Sample | None:
-        before = cpu_time(one.pid)
+    def _sample(self, case: Case, one: Standing, number: int, seconds: float) -> Sample | None:
         try:
-            seen = self._load(case, lua, one.port, seconds)
+            rate = 0.0
+            if case.capacity:
+                rate = case.capacity * drive.wrk(self._aim(case, one.site.port, one.site.scheme, WARM_S)).rate
+            before, services = cpu_time(one.pid), cpu_time(self._services_pid)
+            seen = case.drive(self._aim(case, one.site.port, one.site.scheme, seconds, rate))
+            if not seen.requests:
+                raise BenchmarkError(f"no request was answered; the client counts {seen.errors or 'no errors'}")
         except BenchmarkError as error:
             self._complain(f"{one.name}, case {case.name}, round {number}: {error}")
             return None
-        if seen.errors and number:
-            happened = ", ".join(f"{count} {kind}" for kind, count in seen.errors.items())
-            self._complain(f"{one.name}, case {case.name}, round {number}: errors: {happened}")
-        return Sample(case.name, one.name, number, seen, cpu_time(one.pid).since(before))
+        others = cpu_time(self._services_pid).since(services).total
+        sample = Sample(case.name, one.name, number, seen, cpu_time(one.pid).since(before), others)
+        if number:
+            self._judge(sample, rate)
+        return sample
 
-    def _load(self, case: Case, lua: Path, port: int, seconds: float) -> Load:
-        seen = load.run(self.plan.wrk, lua, port, case.connections, seconds, self.plan.client_core)
-        if not seen.requests:
-            raise BenchmarkError(f"no request was answered; wrk counts {seen.errors or 'no errors'}")
-        return seen
+    def _judge(self, sample: Sample, rate: float) -> None:
+        """Complains of errors, and of a load that was not the one asked for."""
+        where = f"{sample.peer}, case {sample.case}, round {sample.round}"
+        if sample.load.errors:
+            happened = ", ".join(f"{count} {kind}" for kind, count in sample.load.errors.items())
+            self._complain(f"{where}: errors: {happened}")
+        if rate and sample.rate < 0.98 * rate:
+            self._complain(f"{where}: {sample.rate:,.0f} req/s were answered, asked for were {rate:,.0f}")
+
+    def _lua(self, case: Case) -> Path:
+        return self.folder / f"{case.name}.lua"
+
+    def _aim(self, case: Case, port: int, scheme: str, seconds: float, rate: float = 0.0) -> Aim:
+        core, wrk = self.plan.client_core, self.plan.wrk
+        return Aim(port, case.messages, case.connections, seconds, core, wrk, self._lua(case), scheme, rate)
 
     def _check_logs(self, standing: list[Standing]) -> None:
         """A log that is not written costs nothing: too few bytes of it for the requests answered are complained of."""
-        logged = {case.name for case in self.plan.cases if "access_log" in case.features}
+        logged = {case.name for case in self.plan.cases if case.setup.access_log}
         for one in standing:
-            written = sum(file.stat().st_size for file in one.folder.glob("*.log"))
-            own = [sample for sample in self.samples if sample.peer == one.name and sample.case in logged]
-            answered = sum(sample.load.requests for sample in own)
-            if written < answered * LOG_LINE_BYTES:
-                self._complain(f"{one.name} wrote {written} bytes of access log for {answered} requests")
+            if one.site.access_log:
+                written = sum(file.stat().st_size for file in one.site.folder.glob("*.log"))
+                own = [sample for sample in self.results.samples if sample.peer == one.name and sample.case in logged]
+                answered = sum(sample.load.requests for sample in own)
+                if written < answered * LOG_LINE_BYTES:
+                    self._complain(f"{one.name} wrote {written} bytes of access log for {answered} requests")
+
+    def _probe(self, probe: Probe, services: tuple[int, int]) -> None:
+        """Each time of a proxy that has just been started."""
+        peers = [peer for peer in self.plan.peers if probe.fits(peer)]
+        for number in range(1, self.plan.rounds + 1):
+            turn = number % (len(peers) or 1)
+            for peer in peers[turn:] + peers[:turn]:
+                site = self.site(peer, services, probe.setup)
+                try:
+                    value = probe.take(peer, site, self.plan.proxy_core, self.plan.client_core)
+                except (BenchmarkError, OSError) as error:
+                    self._complain(f"{peer.name}, {probe.name}, round {number}: {error}")
+                else:
+                    self.results.readings.append(Reading(probe.name, peer.name, number, value))
 
     def _complain(self, what: str) -> None:
-        self.complaints.append(what)
+        self.results.complaints.append(what)
         print(f"!!! {what}", flush=True)

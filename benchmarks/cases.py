@@ -1,10 +1,14 @@
-"""The cases: what is asked of each proxy. A new case is a new entry of CASES."""
+"""The cases: what is asked of each proxy. A new case is a new entry of CASES, or of PROBES (probes.py)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from benchmarks.load import BROWSER_FIELDS, Message
+from benchmarks import drive
+from benchmarks.drive import Aim
+from benchmarks.load import BROWSER_FIELDS, Load, Message
+from benchmarks.peers.base import Setup
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,12 +17,15 @@ class Case:
     about: str
     messages: list[Message]
     connections: int = 64
-    # What the proxies must have switched on beyond the common rules, e.g. "access_log". Proxies are started once for
-    # each set of features; one that lacks a feature sits the case out.
-    features: frozenset[str] = field(default=frozenset())
+    # Proxies are started once for each setup; one that cannot be set up so sits the case out.
+    setup: Setup = field(default_factory=Setup)
+    drive: Callable[[Aim], Load] = drive.wrk
+    capacity: float = 0.0  # for a steady rate: the share of what wrk has just shown to be the proxy's most
+    turn: str = ""  # cases of one turn are measured in turn, round by round: their ratio is of interest
+    unit: str = "req"
 
 
-def _mix(path: str, plain: int = 7, **fields: str) -> list[Message]:
+def mix(path: str, plain: int = 7, **fields: str) -> list[Message]:
     """Mostly requests that only the split decides, and one for each of the three matches: header, cookie, query."""
     cookie = BROWSER_FIELDS["Cookie"] + "; foo=bar"
     return [
@@ -29,25 +36,54 @@ def _mix(path: str, plain: int = 7, **fields: str) -> list[Message]:
     ]
 
 
-def _all_new(path: str) -> list[Message]:
+def _people(path: str) -> list[Message]:
     """The same mix from so many people that a connection hardly ever carries the same fields twice in a row."""
     people = [f"session={number:032x}; uid={number}; theme=dark" for number in range(40)]
-    messages = _mix(path) * 4
+    messages = mix(path) * 4
     return [
         Message(message.path, fields=message.fields | {"Cookie": cookie + "; foo=bar" * ("Cookie" in message.fields)})
         for message, cookie in zip(messages, people, strict=True)
     ]
 
 
+def _hosts(setup: Setup, asked: int) -> list[Message]:
+    """The same mix for so many hosts, spread over all there are; each request asks for another one."""
+    mixes = [mix("/", Host=host) for host in setup.hosts[:: setup.routes // asked]]
+    shift = asked % 10 == 0  # or each host would always have the same one of ten messages
+    return [mixes[n % asked][(n + n // asked * shift) % 10] for n in range(max(asked, 100))]
+
+
+FEW, MANY = Setup(routes=10), Setup(routes=10_000)
+
 CASES = [
-    Case("small", "12 bytes, 10 browser header fields, 3 in 10 match a rule", _mix("/")),
+    Case("small", "12 bytes, 10 browser header fields, 3 in 10 match a rule", mix("/")),
     # What a proxy saves by knowing the last head again it cannot save here; connections of real clients lie between.
-    Case("new", "small, no head like the one before it on a connection, either way", _all_new("/new")),
-    Case("10k", "10 KiB down, the same requests", _mix("/10k")),
+    Case("new", "small, no head like the one before it on a connection, either way", _people("/new")),
+    Case("10k", "10 KiB down, the same requests", mix("/10k")),
     # A MiB is more than socket buffers hold: few connections, or it is the kernel's memory that is measured.
-    Case("1m", "1 MiB down", _mix("/1m"), connections=8),
+    Case("1m", "1 MiB down", mix("/1m"), connections=8),
     Case("upload", "1 MiB up", [Message("/upload", "POST", body_bytes=1024 * 1024)], connections=8),
-    Case("chunked", "64 KiB down in 16 chunks", _mix("/chunked"), connections=16),
-    Case("close", "small, a new connection for each request", _mix("/", Connection="close"), connections=16),
-    Case("log", "small, an access log line for each request in a file", _mix("/"), features=frozenset({"access_log"})),
+    Case("chunked", "64 KiB down in 16 chunks", mix("/chunked"), connections=16),
+    Case("close", "small, a new connection for each request", mix("/", Connection="close"), connections=16),
+    Case(
+        "half",
+        "small, at a steady rate, half of what each just did at most",
+        mix("/"),
+        drive=drive.steady,
+        capacity=0.5,
+    ),
+    Case("log", "small, a JSON line for each request in a file", mix("/"), setup=Setup(access_log=True)),
+    Case("sticky", "small, of 40 people, the rest split by a cookie of theirs", _people("/"), setup=Setup(sticky=True)),
+    Case("tls", "small, by TLS 1.3 on kept connections", mix("/"), setup=Setup(tls=True)),
+    Case(
+        "websocket",
+        "messages of 64 bytes there and back, one at a time on each connection",
+        [],
+        setup=Setup(websocket=True),
+        drive=drive.messages,
+        unit="msg",
+    ),
+    Case("routes-few", "small, 10 routes, asked for in turn", _hosts(FEW, 10), setup=FEW, turn="routes"),
+    Case("routes-many", "small, 10,000 routes, 10 of them asked for", _hosts(MANY, 10), setup=MANY, turn="routes"),
+    Case("routes-all", "small, 10,000 routes, all asked for in turn", _hosts(MANY, 10_000), setup=MANY, turn="routes"),
 ]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import signal
 import sys
@@ -17,13 +16,17 @@ from pathlib import Path
 from typing import TypeVar
 
 from benchmarks import load, report
-from benchmarks.bench import Bench, Plan
+from benchmarks.bench import ROOT, Bench, Plan
 from benchmarks.cases import CASES, Case
 from benchmarks.peers import PEERS
 from benchmarks.peers.base import first_line, on_path
+from benchmarks.probes import PROBES, Probe
 from benchmarks.processes import BenchmarkError
+from benchmarks.results import Results
 
 T = TypeVar("T")
+ALL: list[Case | Probe] = [*CASES, *PROBES]
+KEPT = "benchmarks/results/compare.json"
 
 
 def main() -> int:
@@ -33,27 +36,26 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     plan, missing = _plan(options)
-    facts = report.machine() | {"wrk": first_line("-v")(plan.wrk).partition(" Copyright")[0]}
-    facts |= {peer.name: peer.version(str(peer.find())) for peer in plan.peers}
-    for name, value in facts.items():
+    results = Results(report.machine(), complaints=missing)
+    results.machine |= {"wrk": first_line("-v")(plan.wrk).partition(" Copyright")[0]}
+    results.machine |= {peer.name: peer.version(str(peer.find())) for peer in plan.peers}
+    results.plan = f"{plan.rounds} rounds of {plan.seconds:g} s"
+    for name, value in results.machine.items():
         print(f"{name:10} {value}")
-    plan_text = f"{len(plan.cases)} cases, {plan.rounds} rounds of {plan.seconds:g} s: {plan.minutes:.0f} minutes"
-    print(f"{'plan':10} {plan_text}", flush=True)
+    count = len(plan.cases) + len(plan.probes)
+    print(f"{'plan':10} {count} cases, {results.plan}: about {plan.minutes:.0f} minutes", flush=True)
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
-        bench = Bench(plan, Path(folder))
-        bench.complaints += missing
         try:
             # Closed at once on Ctrl-C too: a generator left alone would stop its processes only when collected.
-            with contextlib.closing(bench.run()) as cases:
+            with contextlib.closing(Bench(plan, Path(folder), results).run()) as cases:
                 for case in cases:
-                    _print_case(case, bench)
+                    cannot = [peer.name for peer in plan.peers if peer.name not in results.peers(case.name)]
+                    print(f"\n{report.case(results, case, cannot)}", flush=True)
         except BenchmarkError as error:  # of the services; a proxy's is only a complaint
             sys.exit(f"{error}\n(the services need: pip install uvloop)")
         except KeyboardInterrupt:
-            if bench.samples:
-                _print_case(next(case for case in CASES if case.name == bench.samples[-1].case), bench)
-            bench.complaints.append("interrupted; the numbers are of the rounds that were done")
-    return _finish(bench, facts, options.json)
+            results.complaints.append("interrupted; the numbers are of the rounds that were done")
+    return _finish(results, options.json)
 
 
 def _options() -> argparse.Namespace:
@@ -61,14 +63,16 @@ def _options() -> argparse.Namespace:
         prog="python -m benchmarks.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", metavar="NAMES", help=f"proxies, joined by commas: {','.join(PEERS)}")
-    cases = "".join(f"\n  {case.name:8} {case.about}" for case in CASES)
+    cases = "".join(f"\n  {case.name:11} {case.about}" for case in ALL)
     parser.epilog = f"cases:{cases}"
     parser.add_argument("--cases", metavar="NAMES", help="cases, joined by commas, see below")
     parser.add_argument("--rounds", type=int, default=5, help="rounds for each case (%(default)s)")
     parser.add_argument("--seconds", type=float, default=3.0, help="seconds of each run (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="3 rounds of 2 seconds")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="writes every single run")
+    parser.add_argument("--json", type=Path, metavar="FILE", help=f"every single run; if all are measured: {KEPT}")
     options = parser.parse_args()
+    if not (options.only or options.cases):
+        options.json = options.json or ROOT / KEPT
     if options.quick:
         options.rounds, options.seconds = 3, 2.0
     if options.rounds < 1 or options.seconds < 1:
@@ -89,8 +93,10 @@ def _plan(options: argparse.Namespace) -> tuple[Plan, list[str]]:
     missing = [f"{peer.name} is missing; install it with: {peer.install}" for peer in wanted if peer not in found]
     for complaint in missing:
         print(f"!!! {complaint}")
-    cases = _chosen(options.cases, {case.name: case for case in CASES})
-    return Plan(found, cases, options.rounds, options.seconds, wrk, cores[0], cores[-1]), missing
+    chosen = _chosen(options.cases, {case.name: case for case in ALL})
+    cases = [case for case in chosen if isinstance(case, Case)]
+    probes = [case for case in chosen if isinstance(case, Probe)]
+    return Plan(found, cases, probes, options.rounds, options.seconds, wrk, cores[0], cores[-1]), missing
 
 
 def _chosen(names: str | None, things: Mapping[str, T]) -> list[T]:
@@ -100,30 +106,16 @@ def _chosen(names: str | None, things: Mapping[str, T]) -> list[T]:
     return [thing for name, thing in things.items() if name in wanted]
 
 
-def _print_case(case: Case, bench: Bench) -> None:
-    samples = [sample for sample in bench.samples if sample.case == case.name]
-    print(f"\n{case.name}: {case.about}; {case.connections} connections", flush=True)
-    if direct := bench.direct.get(case.name):
-        rate = direct.requests / direct.seconds
-        print(f"(no proxy: {rate:,.0f} req/s, p50 {direct.p50_ms:.2f} ms, p99 {direct.p99_ms:.2f} ms)")
-    if without := [peer.name for peer in bench.plan.peers if not case.features <= peer.features]:
-        print(f"(cannot do it: {', '.join(without)})")
-    if samples:
-        order = sorted({sample.peer for sample in samples}, key=list(PEERS).index)
-        print(report.table(report.summarize(samples, order), order[0]), flush=True)
-
-
-def _finish(bench: Bench, facts: dict[str, str], file: Path | None) -> int:
-    if bench.resident:
-        print("\nresident:", ", ".join(f"{name} {size / 2**20:.0f} MiB" for name, size in bench.resident.items()))
-    if bench.complaints:
-        print("\nnot all went well:", *bench.complaints, sep="\n  !!! ")
+def _finish(results: Results, file: Path | None) -> int:
+    if results.resident:
+        print("\nresident:", ", ".join(f"{name} {size / 2**20:.0f} MiB" for name, size in results.resident.items()))
+    print(f"\n{report.goal_table(results)}")
+    if results.complaints:
+        print("\nnot all went well:", *results.complaints, sep="\n  !!! ")
     if file:
-        direct = {name: seen.requests / seen.seconds for name, seen in bench.direct.items()}
-        result = {"machine": facts, "direct_per_s": direct, "resident_bytes": bench.resident}
-        result |= {"complaints": bench.complaints, "samples": report.as_json(bench.samples)}
-        file.write_text(json.dumps(result, indent=1) + "\n")
-    return 1 if bench.complaints else 0
+        results.write(file)
+        print(f"\nkept in {file}; `python -m benchmarks.publish` puts it into the pages")
+    return 1 if results.complaints else 0
 
 
 if __name__ == "__main__":

@@ -153,7 +153,7 @@ async def run_peer(peer: Peer, cases: Iterable[Case], folder: Path) -> list[Verd
     folder.mkdir()
     upstream = Upstream()
     async with upstream.listening():
-        site = Site(folder, free_port(), free_port(), (upstream.port, upstream.port), None)
+        site = Site(folder, free_port(), free_port(), (upstream.port, upstream.port))
         log = folder / "log"
         with running(peer.command(program, site), min(os.sched_getaffinity(0)), log) as process:
             await asyncio.to_thread(wait_until, lambda: peer.ready(site), process, log)

@@ -33,9 +33,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import load
+from benchmarks.certificate import certify
 from benchmarks.load import Load, Message
-from benchmarks.memory import certify
-from benchmarks.processes import BenchmarkError, accepts, free_port, running, wait_until
+from benchmarks.processes import BenchmarkError, accepts, children, free_port, running, wait_until
 
 CONNECTIONS = 32
 WORKERS = 2
@@ -95,7 +95,7 @@ class Site:
         fresh.rename(self.folder / "rules.yaml")
 
     def workers(self) -> list[int]:
-        return list(map(int, Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()))
+        return children(self.pid)
 
     def metric(self, name: str) -> float:
         """The sum over its series."""

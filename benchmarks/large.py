@@ -25,8 +25,7 @@ from pathlib import Path
 
 from benchmarks import load
 from benchmarks.load import Load, Message
-from benchmarks.memory import resident
-from benchmarks.processes import BenchmarkError, accepts, free_port, running
+from benchmarks.processes import BenchmarkError, accepts, children, free_port, resident_bytes, running
 
 CONNECTIONS = 16
 PATIENCE_S = 300.0
@@ -103,8 +102,9 @@ class Proxy:
     def memory(self) -> str:
         """What control and the worker hold."""
         pid = self._process.pid
-        worker = int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
-        return f"control {resident(pid) >> 20}, worker {resident(worker) >> 20}"
+        (worker,) = children(pid)
+        each = resident_bytes(worker)
+        return f"control {resident_bytes(pid) - each >> 20}, worker {each >> 20}"
 
     def _ready(self) -> bool:
         try:

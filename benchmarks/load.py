@@ -1,8 +1,9 @@
-"""The client: wrk, told by a generated Lua script what to send, asked for one line of numbers at the end."""
+"""What is sent and what a client saw. The first of the clients is wrk, told by a generated Lua script what to send."""
 
 from __future__ import annotations
 
 import re
+import resource
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,12 +24,22 @@ BROWSER_FIELDS = {
     "Sec-Fetch-Site": "same-origin",
     "Upgrade-Insecure-Requests": "1",
 }
+_REQUEST = """
+function request()
+  turn = turn % #ready + 1
+  return ready[turn]
+end
+"""
 _DONE = """
+local threads = {}
+function setup(thread)
+  threads[1] = thread
+end
 function done(summary, latency, requests)
   local e = summary.errors
-  io.write(string.format("RESULT %d %d %d %.1f %.1f %.1f %d %d %d %d %d\\n",
+  io.write(string.format("RESULT %d %d %d %.1f %.1f %.1f %d %d %d %d %d %.3f\\n",
     summary.requests, summary.duration, summary.bytes, latency:percentile(50), latency:percentile(99), latency.max,
-    e.status, e.connect, e.read, e.write, e.timeout))
+    e.status, e.connect, e.read, e.write, e.timeout, threads[1]:get("made")))
 end
 """
 
@@ -42,10 +53,19 @@ class Message:
     fields: dict[str, str] = field(default_factory=dict)  # beside, or in place of, the browser's
     body_bytes: int = 0
 
+    @property
+    def head(self) -> dict[str, str]:
+        return {"Host": "shop.example.com"} | BROWSER_FIELDS | self.fields
+
+    def text(self) -> str:
+        """As it goes over the wire, if it has no body."""
+        lines = "".join(f"{name}: {value}\r\n" for name, value in self.head.items())
+        return f"{self.method} {self.path} HTTP/1.1\r\n{lines}\r\n"
+
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What wrk saw in one run."""
+    """What the client saw in one run."""
 
     requests: int  # answered
     seconds: float
@@ -54,23 +74,28 @@ class Load:
     p99_ms: float
     max_ms: float
     errors: dict[str, int]  # status (not 2xx or 3xx), connect, read, write, timeout; only those that happened
+    client_s: float = 0.0  # CPU time of the client, without what it took to make the requests
+
+    @property
+    def rate(self) -> float:
+        return self.requests / self.seconds
 
 
 def script(messages: list[Message]) -> str:
     """Lua that sends the messages in turn, over and over, each head written once before the start."""
     lines = ["local ready, turn = {}, 0", "function init(args)"]
     for message in messages:
-        fields = {"Host": "shop.example.com"} | BROWSER_FIELDS | message.fields
-        table = ", ".join(f'["{name}"] = "{value}"' for name, value in fields.items())
+        table = ", ".join(f'["{name}"] = "{value}"' for name, value in message.head.items())
         body = f'string.rep("u", {message.body_bytes})' if message.body_bytes else "nil"
         lines.append(f'  ready[#ready + 1] = wrk.format("{message.method}", "{message.path}", {{{table}}}, {body})')
-    lines += ["end", "function request()", "  turn = turn % #ready + 1", "  return ready[turn]", "end", _DONE]
+    lines += ["  made = os.clock()", "end", _REQUEST, _DONE]
     return "\n".join(lines)
 
 
 def run(wrk: str, lua: Path, port: int, connections: int, seconds: float, core: int, scheme: str = "http") -> Load:
     """One run of wrk on `core`; BenchmarkError if it does not end in time or says something unknown."""
     command = [wrk, "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "5s", "-s", str(lua)]
+    before = _children_s()
     with pinned(core):
         try:
             output = subprocess.run(
@@ -81,7 +106,22 @@ def run(wrk: str, lua: Path, port: int, connections: int, seconds: float, core: 
     numbers = re.search(r"^RESULT (.+)$", output.stdout, re.M)
     if not numbers:
         raise BenchmarkError(f"wrk failed: {output.stdout[-500:]}{output.stderr[-500:]}")
-    requests, duration, received, p50, p99, longest, *errors = map(float, numbers[1].split())
+    requests, duration, received, p50, p99, longest, *errors, made_s = map(float, numbers[1].split())
     names = ("status", "connect", "read", "write", "timeout")
     happened = {name: int(count) for name, count in zip(names, errors, strict=True) if count}
-    return Load(int(requests), duration / 1e6, int(received), p50 / 1e3, p99 / 1e3, longest / 1e3, happened)
+    return Load(
+        int(requests),
+        duration / 1e6,
+        int(received),
+        p50 / 1e3,
+        p99 / 1e3,
+        longest / 1e3,
+        happened,
+        _children_s() - before - made_s,
+    )
+
+
+def _children_s() -> float:
+    """CPU time of the children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

@@ -14,7 +14,6 @@ import os
 import resource
 import socket
 import ssl
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,7 +21,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from benchmarks.processes import accepts, cpu_time, free_port, running, wait_until
+from benchmarks.certificate import certify
+from benchmarks.processes import accepts, children, cpu_time, free_port, resident_bytes, running, wait_until
 
 BODY_BYTES = 100 << 20
 WATCH_S = 5.0  # how long the CPU share is taken over
@@ -68,15 +68,6 @@ class Service(asyncio.Protocol):
         self.writable.set()
 
 
-def certify(folder: Path, name: str) -> None:
-    """A new certificate for tests, shop.pem and shop.key, in place of the last; the name tells them apart."""
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    command += ["-days", "9", "-subj", f"/CN={name}", "-keyout", f"{folder}/new.key", "-out", f"{folder}/new.pem"]
-    subprocess.run(command, check=True, capture_output=True)
-    for end in ("key", "pem"):
-        (folder / f"new.{end}").rename(folder / f"shop.{end}")
-
-
 @contextmanager
 def proxy(folder: Path, tls: bool = False) -> Iterator[tuple[int, int]]:
     """A proxy with one worker, on a core of its own: its port and the worker's pid. Two services are behind it, so that
@@ -86,7 +77,7 @@ def proxy(folder: Path, tls: bool = False) -> Iterator[tuple[int, int]]:
     serve = [sys.executable, "-m", "proxy", "serve", str(folder / "rules.yaml"), "--workers", "1"]
     where = ["--listen", f"127.0.0.1:{port}"]
     if tls:
-        certify(folder, "localhost")
+        certify(folder)
         pair = f"{folder}/shop.pem:{folder}/shop.key"
         where = ["--listen", "", "--tls-listen", f"127.0.0.1:{port}", "--tls-cert", pair]
     where += ["--admin", f"127.0.0.1:{free_port()}", "--max-connections", "15000"]
@@ -101,12 +92,7 @@ def proxy(folder: Path, tls: bool = False) -> Iterator[tuple[int, int]]:
             log = folder / f"{at}.log"
             process = stack.enter_context(running(command, core, log))
             wait_until(lambda at=at: accepts(at), process, log)  # type: ignore[misc]
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        yield port, int(children[0])
-
-
-def resident(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
+        yield port, children(process.pid)[0]
 
 
 def connect(stack: ExitStack, port: int, path: str, tls: ssl.SSLContext | None) -> socket.socket:
@@ -128,14 +114,14 @@ def measure(folder: Path, path: str, count: int, tls: bool) -> tuple[float, floa
     with proxy(folder, tls) as (port, worker), ExitStack() as stack:
         for _ in range(20):
             connect(stack, port, "", context).close()
-        before = resident(worker)
+        before = resident_bytes(worker)
         for _ in range(count):
             connect(stack, port, path, context)
         time.sleep(2)  # until the worker has looked after each of them
         began, used = time.monotonic(), cpu_time(worker)
         time.sleep(WATCH_S)
         share = cpu_time(worker).since(used).total / (time.monotonic() - began)
-        return (resident(worker) - before) / count, share
+        return (resident_bytes(worker) - before) / count, share
 
 
 async def serve(port: int) -> None:

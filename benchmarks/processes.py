@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-START_S = 15.0  # Caddy and Envoy take about a second on a busy machine
+START_S = 60.0  # Caddy and Envoy take about a second on a busy machine, 10,000 routes more
+RELOAD_S = 120.0  # of 10,000 routes, on a machine that has much else to do
+LOOK_S = 0.05
 STOP_S = 3.0  # then it is killed: nothing here has state worth a longer farewell
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
@@ -65,7 +67,16 @@ def running(command: list[str], core: int, log: Path, cwd: Path | None = None) -
         _stop(process)
 
 
-def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
+def wait(done: Callable[[], bool], what: str) -> None:
+    """Returns once `done()`; BenchmarkError if RELOAD_S pass before."""
+    deadline = time.monotonic() + RELOAD_S
+    while not done():
+        if time.monotonic() > deadline:
+            raise BenchmarkError(f"not within {RELOAD_S:.0f} s: {what}")
+        time.sleep(LOOK_S)
+
+
+def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, look_s: float = LOOK_S) -> None:
     """Returns once `ready()`; BenchmarkError with the end of the log if the process ends or START_S pass before."""
     deadline = time.monotonic() + START_S
     while not ready():
@@ -73,7 +84,7 @@ def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log:
             tail = log.read_text(errors="replace").strip()[-1500:]
             reason = "ended" if process.poll() is not None else f"was not ready within {START_S:.0f} s"
             raise BenchmarkError(f"{Path(process.args[0]).name} {reason}; it said:\n{tail}")  # type: ignore[index]
-        time.sleep(0.05)
+        time.sleep(look_s)
 
 
 def accepts(port: int) -> bool:
@@ -105,13 +116,17 @@ def resident_bytes(root: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def _descendants(root: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """Of all its threads."""
     found: list[int] = []
-    for task in Path(f"/proc/{root}/task").glob("*/children"):
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            for child in map(int, task.read_text().split()):
-                found += [child, *_descendants(child)]
+            found += map(int, task.read_text().split())
     return found
+
+
+def _descendants(root: int) -> list[int]:
+    return [one for child in children(root) for one in (child, *_descendants(child))]
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -1,45 +1,20 @@
-"""From single runs to medians, and to a table that a person reads."""
+"""From single runs to medians, and to tables that a person reads."""
 
 from __future__ import annotations
 
 import platform
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from benchmarks.load import Load
-from benchmarks.processes import CpuTime
+from benchmarks import goals
+from benchmarks.cases import Case
+from benchmarks.probes import Probe
+from benchmarks.results import Reading, Results, Sample
 
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One run of one proxy under one case."""
-
-    case: str
-    peer: str
-    round: int
-    load: Load
-    cpu: CpuTime
-
-    @property
-    def cpu_us(self) -> float:
-        """CPU microseconds of the proxy for each answered request."""
-        return self.cpu.total / self.load.requests * 1e6
-
-    @property
-    def user_share(self) -> float:
-        return self.cpu.user / ((self.cpu.user + self.cpu.system) or 1)
-
-    @property
-    def rate(self) -> float:
-        return self.load.requests / self.load.seconds
-
-    @property
-    def core_share(self) -> float:
-        """How much of its core the proxy used; well below 1 the client was the limit, and `rate` says nothing of it."""
-        return self.cpu.total / self.load.seconds
+FULL, SPARE = 0.95, 0.85  # of a core: so busy, or not
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +33,7 @@ class Row:
     p50_ms: float
     p99_ms: float
     core_share: float
+    client_share: float
     errors: dict[str, int]
 
 
@@ -79,12 +55,13 @@ def summarize(samples: list[Sample], peers: list[str]) -> list[Row]:
                 cpu_low_us=min(s.cpu_us for s in own),
                 cpu_high_us=max(s.cpu_us for s in own),
                 cpu_ratio=_ratio(own, base, lambda s: s.cpu_us),
-                user_us=median(s.cpu_us * s.user_share for s in own),
+                user_us=median(s.user_us for s in own),
                 rate=median(s.rate for s in own),
                 rate_ratio=_ratio(own, base, lambda s: s.rate),
                 p50_ms=median(s.load.p50_ms for s in own),
                 p99_ms=median(s.load.p99_ms for s in own),
                 core_share=median(s.core_share for s in own),
+                client_share=median(s.client_share for s in own),
                 errors=errors,
             )
         )
@@ -96,10 +73,39 @@ def _ratio(own: list[Sample], base: dict[int, Sample], value: Callable[[Sample],
     return median(ratios) if ratios else None
 
 
-def table(rows: list[Row], baseline: str) -> str:
-    """Aligned columns; errors stand loud at the end of their line."""
+def case(results: Results, one: Case | Probe, cannot: list[str]) -> str:
+    """All there is to say of a case."""
+    probed = [reading for reading in results.readings if reading.case == one.name]
+    samples = [sample for sample in results.samples if sample.case == one.name]
+    connections = f"; {one.connections} connections" if isinstance(one, Case) else ""
+    text = [f"{one.name}: {one.about}{connections}"]
+    if direct := results.direct.get(one.name):
+        text.append(
+            f"(no proxy: {direct.rate:,.0f} {one.unit}/s, p50 {direct.p50_ms:.2f} ms, p99 {direct.p99_ms:.2f} ms)"
+        )
+    if cannot:
+        text.append(f"(cannot do it here: {', '.join(cannot)})")
+    peers = results.peers(one.name)
+    if samples:
+        rows = summarize(samples, peers)
+        text += [_aligned(_costs(rows, peers[0], one.unit), [_loud(row) for row in rows])]
+        if short := [row.peer for row in rows if row.client_share > FULL and row.core_share < SPARE]:
+            text.append(f"!!! the core of client and services was full, not the proxy's: {', '.join(short)}")
+    if probed:
+        text.append(_aligned(_readings(probed, peers, one.unit)))
+    return "\n".join(text)
+
+
+def goal_table(results: Results) -> str:
+    rows = goals.lines(results)
+    return _aligned(rows) if rows else ""
+
+
+def _costs(rows: list[Row], baseline: str, unit: str) -> list[list[str]]:
     times = f"x {baseline}"
-    lines = [["proxy", "CPU µs", "low-high", times, "user µs", "req/s", times, "p50 ms", "p99 ms", "core"]]
+    lines = [
+        ["proxy", "CPU µs", "low-high", times, "user µs", f"{unit}/s", times, "p50 ms", "p99 ms", "core", "client"]
+    ]
     for row in rows:
         lines.append(
             [
@@ -113,14 +119,33 @@ def table(rows: list[Row], baseline: str) -> str:
                 f"{row.p50_ms:.2f}",
                 f"{row.p99_ms:.2f}",
                 f"{row.core_share:.0%}",
+                f"{row.client_share:.0%}",
             ]
         )
+    return lines
+
+
+def _readings(readings: list[Reading], peers: list[str], unit: str) -> list[list[str]]:
+    lines = [["proxy", unit, "low-high"]]
+    for peer in peers:
+        values = [one.value for one in readings if one.peer == peer]
+        lines.append([peer, f"{median(values):.3g}", f"{min(values):.3g}-{max(values):.3g}"])
+    return lines
+
+
+def _loud(row: Row) -> str:
+    """Errors stand at the end of their line."""
+    errors = ", ".join(f"{count} {kind}" for kind, count in row.errors.items())
+    return f"  !!! ERRORS: {errors}" if errors else ""
+
+
+def _aligned(lines: list[list[str]], ends: list[str] | None = None) -> str:
+    """The first column to the left, all others to the right."""
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     text = []
-    for line, errors in zip(lines, [{}, *(row.errors for row in rows)], strict=True):
-        first, *rest = (cell.rjust(width) for cell, width in zip(line, widths, strict=True))
-        loud = "  !!! ERRORS: " + ", ".join(f"{count} {kind}" for kind, count in errors.items()) if errors else ""
-        text.append("  ".join([first.strip().ljust(widths[0]), *rest]) + loud)
+    for (first, *rest), end in zip(lines, ["", *(ends or [""] * (len(lines) - 1))], strict=True):
+        cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))]
+        text.append("  ".join(cells) + end)
     return "\n".join(text)
 
 
@@ -139,8 +164,3 @@ def machine() -> dict[str, str]:
         "system": system[1] if system else "?",
         "python": platform.python_version(),
     }
-
-
-def as_json(samples: list[Sample]) -> list[dict[str, object]]:
-    derived = ("cpu_us", "user_share", "rate", "core_share")
-    return [asdict(sample) | {name: getattr(sample, name) for name in derived} for sample in samples]

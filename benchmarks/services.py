@@ -1,4 +1,4 @@
-"""The two services behind every proxy: v1 and v2, one process, a port each. Run: services.py PORT1 PORT2.
+"""The services behind every proxy: v1, v2, ..., one process, a port each. Run: services.py PORT...
 
 A service should cost less than any proxy before it, so that the proxy is what gets measured: bytes in, a ready-made
 answer out. It understands only what the benchmark sends (no chunked uploads, no pipelining, no bad heads).
@@ -8,17 +8,24 @@ answer out. It understands only what the benchmark sends (no chunked uploads, no
     /chunked   200 with 64 KiB in chunks of 4 KiB
     /upload    200 with the number of body bytes that came, once all have come
     /echo      200 with the request head as it came
+    /ws        101, then a WebSocket message of 64 bytes for each that comes
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import functools
+import hashlib
 import re
 import sys
 
 import uvloop
 
-VERSIONS = ("v1", "v2")
+MESSAGE = b"m" * 63 + b"."
+MESSAGE_ASKED = b"\x82\xc0\0\0\0\0" + MESSAGE  # of a client, masked with zeros
+MESSAGE_ANSWERED = b"\x82\x40" + MESSAGE
+_KEY = re.compile(rb"\r\nsec-websocket-key: *(\S+)", re.I)
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.I)
 
 
@@ -79,6 +86,8 @@ class Service(asyncio.Protocol):
             length = _LENGTH.search(head)
             self.length = self.due = int(length[1]) if length else 0
             self._upload(body)
+        elif target == b"/ws":
+            self._upgrade(head)
         else:
             self._answer(self.start + _sized(head), head)
 
@@ -88,6 +97,16 @@ class Service(asyncio.Protocol):
             self.due = 0
             self.transport.write(self.start + _sized(b"%d\n" % self.length))
 
+    def _upgrade(self, head: bytes) -> None:
+        key = _KEY.search(head)
+        digest = hashlib.sha1((key[1] if key else b"") + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
+        self.transport.write(
+            self.start.replace(b"200 OK", b"101 Switching Protocols")
+            + b"upgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: %b\r\n\r\n"
+            % base64.b64encode(digest)
+        )
+        self.transport.set_protocol(Echo(self.transport))
+
     def _answer(self, answer: bytes, head: bytes) -> None:
         self.transport.write(answer)
         # Only when measured without a proxy: no proxy here passes a client's "close" on.
@@ -95,11 +114,22 @@ class Service(asyncio.Protocol):
             self.transport.close()
 
 
+class Echo(asyncio.Protocol):
+    """After the upgrade: as many messages out as came in whole."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self.transport, self.came = transport, 0
+
+    def data_received(self, data: bytes) -> None:
+        count, self.came = divmod(self.came + len(data), len(MESSAGE_ASKED))
+        self.transport.write(MESSAGE_ANSWERED * count)
+
+
 async def serve(ports: list[int]) -> None:
     loop = asyncio.get_running_loop()
-    for version, port in zip(VERSIONS, ports, strict=True):
-        ready = answers(version)
-        await loop.create_server(lambda v=version, r=ready: Service(v, r), "127.0.0.1", port, backlog=1024)
+    for number, port in enumerate(ports, 1):
+        make = functools.partial(Service, f"v{number}", answers(f"v{number}"))
+        await loop.create_server(make, "127.0.0.1", port, backlog=4096)
     await loop.create_future()
 
 

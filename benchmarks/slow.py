@@ -22,8 +22,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks import load
-from benchmarks.memory import proxy, resident
-from benchmarks.processes import cpu_time
+from benchmarks.memory import proxy
+from benchmarks.processes import cpu_time, resident_bytes
 
 MODES = {
     "no attack": [],
@@ -86,7 +86,7 @@ def attack(options: list[str], port: int, connections: int, seconds: int) -> str
 def measure(mode: str, connections: int, seconds: int) -> str:
     with tempfile.TemporaryDirectory() as folder, proxy(Path(folder)) as (port, worker):
         visitor = Visitor(port)
-        before, used, began = resident(worker), cpu_time(worker), time.monotonic()
+        before, used, began = resident_bytes(worker), cpu_time(worker), time.monotonic()
         visitor.start()
         lua = Path(folder) / "wrk.lua"
         lua.write_text(load.script([load.Message()]))
@@ -97,7 +97,7 @@ def measure(mode: str, connections: int, seconds: int) -> str:
         visitor.over = True
         visitor.join()
         share = cpu_time(worker).since(used).total / (time.monotonic() - began)
-        grown = (resident(worker) - before) / (1 << 20)
+        grown = (resident_bytes(worker) - before) / (1 << 20)
         bad = len(visitor.failed)
         return (
             f"| {mode} | {held} | {len(visitor.times_s)} | {bad} | {visitor.percentile_ms(0.5):.1f} | "

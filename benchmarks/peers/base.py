@@ -7,21 +7,51 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from benchmarks.processes import accepts
+
+HOST = "shop.example.com"
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a proxy is to have beyond the common rules; a peer names the fields that it can do in its `features`."""
+
+    access_log: bool = False  # as JSON
+    sticky: bool = False  # the rest is split by the cookie uid, not drawn anew for each request
+    tls: bool = False  # clients come by TLS, and not otherwise
+    websocket: bool = False
+    routes: int = 0  # hosts, each with rules of its own; 0: one route for all hosts
+
+    @property
+    def features(self) -> frozenset[str]:
+        return frozenset(one.name for one in fields(self) if getattr(self, one.name))
+
+    @property
+    def hosts(self) -> list[str]:
+        return [f"host-{number}.example.com" for number in range(self.routes)] or [HOST]
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
     """Where one proxy is to stand. All ports are of 127.0.0.1."""
 
-    folder: Path  # its own: configuration, logs
+    folder: Path  # its own: configuration, logs; with TLS also shop.pem and shop.key
     port: int
     admin_port: int
     services: tuple[int, int]  # v1, v2
-    access_log: Path | None  # None: no access log
+    setup: Setup = field(default_factory=Setup)
+    share: int = 20  # percent of the rest that goes to v2
+
+    @property
+    def access_log(self) -> Path | None:
+        return self.folder / "access.log" if self.setup.access_log else None
+
+    @property
+    def scheme(self) -> str:
+        return "https" if self.setup.tls else "http"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +62,9 @@ class Peer:
     version: Callable[[str], str]
     command: Callable[[str, Site], list[str]]  # writes the configuration, returns how to start it in the foreground
     ready: Callable[[Site], bool] = lambda site: accepts(site.port)
-    features: frozenset[str] = frozenset({"access_log"})  # what it can do beyond the common rules
+    features: frozenset[str] = frozenset({"access_log"})  # what it can do beyond the common rules: fields of Setup
+    # Makes the process of this id take what `command` has written anew; returns once that is live.
+    reload: Callable[[Site, int], None] | None = None
 
 
 def on_path(program: str) -> Callable[[], str | None]:

@@ -22,8 +22,9 @@ CONFIG = """
 	}
 }
 
-http://:%(port)d {
+%(scheme)s://:%(port)d {
 	bind 127.0.0.1
+	%(tls)s
 	%(log)s
 	@header header foo bar
 	@cookie header_regexp Cookie (^|;\\s*)foo=bar(;|$)    # Caddy has no cookie matcher
@@ -59,10 +60,19 @@ def command(program: str, site: Site) -> list[str]:
     config = site.folder / "Caddyfile"
     v1, v2 = site.services
     log = f"log {{\n\t\toutput file {site.access_log}\n\t}}" if site.access_log else ""
-    config.write_text(CONFIG % {"port": site.port, "admin_port": site.admin_port, "v1": v1, "v2": v2, "log": log})
+    pair = f"tls {site.folder}/shop.pem {site.folder}/shop.key" if site.setup.tls else ""
+    values = {"port": site.port, "admin_port": site.admin_port, "v1": v1, "v2": v2, "scheme": site.scheme}
+    config.write_text(CONFIG % (values | {"log": log, "tls": pair}))
     # GOMAXPROCS: one thread runs Go code, as one worker does elsewhere; HOME: Caddy wants a folder it may write to.
     folders = [f"{name}={site.folder}" for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")]
     return ["env", "GOMAXPROCS=1", *folders, program, "run", "--adapter", "caddyfile", "--config", str(config)]
 
 
-PEER = Peer("caddy", "apt-get install caddy", on_path("caddy"), first_line("version"), command)
+PEER = Peer(
+    "caddy",
+    "apt-get install caddy",
+    on_path("caddy"),
+    first_line("version"),
+    command,
+    features=frozenset({"access_log", "tls", "websocket"}),
+)

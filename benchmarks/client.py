@@ -1,0 +1,255 @@
+"""A client for what wrk does not do: a steady rate, connections asked in turn, messages on an upgraded connection.
+
+    python -m benchmarks.client < ORDER.json
+
+It sends ready-made bytes on raw sockets, one question on a connection at a time, and takes the answer for whole when
+it ends as expected. A kept connection that is closed before the first byte of an answer is replaced and the question
+asked again, as browsers do (RFC 9112 section 9.3.1). With a rate, a question is due at its moment whether or not the
+last ones were answered: if all connections are busy it waits, and its time counts from the moment when it was due (no
+coordinated omission). Without a rate each answer is followed by the next question. SIGTERM ends it early. Prints one
+line of JSON.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import ctypes
+import gc
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import cycle
+from pathlib import Path
+
+from benchmarks.load import Load
+from benchmarks.processes import BenchmarkError, pinned
+
+CLOCK_MONOTONIC, NONBLOCKING = 1, 0x800
+READ_BYTES = 1 << 16
+FAREWELL_S = 2.0  # for the last answers
+PATIENCE_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the client is to do. Texts are latin-1."""
+
+    port: int
+    questions: list[str]  # whole, in turn
+    begins: str  # every answer
+    ends: str
+    connections: int
+    seconds: float
+    rate: float = 0.0  # questions a second; 0: as fast as they are answered
+    first: str = ""  # asked once on each connection; its answer has a head alone
+
+
+class _Timer:
+    """A timerfd that fires `rate` times a second. epoll itself knows whole milliseconds only."""
+
+    def __init__(self, rate: float) -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        self.fd: int = libc.timerfd_create(CLOCK_MONOTONIC, NONBLOCKING)
+        every_ns = max(1, round(1e9 / rate))
+        self.every_s = every_ns / 1e9
+        times = (every_ns // 10**9, every_ns % 10**9) * 2
+        self.began = time.monotonic()
+        libc.timerfd_settime(self.fd, 0, (ctypes.c_long * 4)(*times), None)
+
+    def expirations(self) -> int:
+        """Since they were last asked for."""
+        try:
+            return int.from_bytes(os.read(self.fd, 8), sys.byteorder)
+        except BlockingIOError:
+            return 0
+
+
+class Client:
+    """All connections, each idle or waiting for an answer since a moment."""
+
+    def __init__(self, order: Order) -> None:
+        self.order = order
+        self._questions = cycle([question.encode("latin-1") for question in order.questions])
+        self._begins, self._ends = order.begins.encode("latin-1"), order.ends.encode("latin-1")
+        self._epoll = select.epoll()
+        self._sockets: dict[int, socket.socket] = {}
+        self._since: dict[int, float] = {}  # when the question that waits was due
+        self._begun: set[int] = set()  # those whose answer has come in part
+        self._kept: set[int] = set()  # those that have answered once
+        self._idle: collections.deque[int] = collections.deque()
+        self._late: collections.deque[float] = collections.deque()  # due, and all connections are busy
+        self.took_s: list[float] = []
+        self.errors: collections.Counter[str] = collections.Counter()
+        self.over = False
+        for _ in range(order.connections):
+            self._idle.append(self._connect())
+
+    def _connect(self) -> int:
+        one = socket.create_connection(("127.0.0.1", self.order.port), PATIENCE_S)
+        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.order.first:
+            one.sendall(self.order.first.encode("latin-1"))
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                if not (piece := one.recv(READ_BYTES)):
+                    raise BenchmarkError(f"the first answer was {head!r}")
+                head += piece
+            if not head.startswith(b"HTTP/1.1 101"):
+                raise BenchmarkError(f"the first answer was {head!r}")
+        one.setblocking(False)
+        self._sockets[one.fileno()] = one
+        self._epoll.register(one.fileno(), select.EPOLLIN)
+        return one.fileno()
+
+    def run(self) -> float:
+        """Ask until the time is over: how many seconds that were."""
+        began = time.monotonic()
+        end = began + self.order.seconds
+        if self.order.rate:
+            self._at_a_rate(end)
+        else:
+            while self._idle:
+                self._ask(time.monotonic())
+            while not self.over and time.monotonic() < end:
+                self._listen(0.1)
+                while self._idle:
+                    self._ask(time.monotonic())
+        ended = time.monotonic()
+        self._late.clear()
+        while self._since and time.monotonic() < ended + FAREWELL_S:
+            self._listen(0.1)
+        if self._since:
+            self.errors["timeout"] += len(self._since)
+        return ended - began
+
+    def _at_a_rate(self, end: float) -> None:
+        timer = _Timer(self.order.rate)
+        self._epoll.register(timer.fd, select.EPOLLIN)
+        due = 0
+        while not self.over and time.monotonic() < end:
+            self._listen(0.1)
+            for _ in range(timer.expirations()):
+                due += 1
+                self._late.append(timer.began + due * timer.every_s)
+            while self._late and self._idle:
+                self._ask(self._late.popleft())
+        self._epoll.unregister(timer.fd)
+
+    def _ask(self, due: float) -> None:
+        number = self._idle.popleft()
+        self._since[number] = due
+        try:
+            self._sockets[number].sendall(next(self._questions))
+        except OSError as error:
+            self._lost(number, type(error).__name__)
+
+    def _listen(self, longest_s: float) -> None:
+        sockets, since = self._sockets, self._since
+        for number, _ in self._epoll.poll(longest_s):
+            one = sockets.get(number)
+            if one is None:
+                continue  # the timer
+            try:
+                data = one.recv(READ_BYTES)
+            except OSError as error:
+                self._lost(number, type(error).__name__)
+                continue
+            if not data:
+                self._lost(number, "closed")
+                continue
+            if number not in self._begun and not data.startswith(self._begins):
+                self.errors["status"] += 1
+            if data.endswith(self._ends):
+                self._begun.discard(number)
+                self._kept.add(number)
+                self.took_s.append(time.monotonic() - since.pop(number))
+                self._idle.append(number)
+            else:
+                self._begun.add(number)
+
+    def _lost(self, number: int, how: str) -> None:
+        due, begun, kept = self._since.pop(number, None), number in self._begun, number in self._kept
+        self._epoll.unregister(number)
+        self._sockets.pop(number).close()
+        self._begun.discard(number)
+        self._kept.discard(number)
+        if due is None:
+            self._idle.remove(number)
+        another = self._connect()
+        if due is not None and kept and not begun:
+            self._idle.appendleft(another)
+            self._ask(due)
+        else:
+            self._idle.append(another)
+            if due is not None:
+                self.errors[how] += 1
+
+
+@contextlib.contextmanager
+def asking(order: Order, core: int) -> Iterator[subprocess.Popen[str]]:
+    """The client as a process of its own on `core`."""
+    with pinned(core):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.client"],
+            cwd=Path(__file__).resolve().parent.parent,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(asdict(order)))
+    process.stdin.close()
+    process.stdin = None
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def heard(process: subprocess.Popen[str], longest_s: float) -> Load:
+    """What it says when it has ended."""
+    try:
+        said, complaint = process.communicate(timeout=longest_s + PATIENCE_S)
+    except subprocess.TimeoutExpired as error:
+        raise BenchmarkError("the client did not end in time") from error
+    if process.returncode or not said:
+        raise BenchmarkError(f"the client failed: {complaint[-1000:]}")
+    return Load(**json.loads(said))
+
+
+def run(order: Order, core: int) -> Load:
+    with asking(order, core) as process:
+        return heard(process, order.seconds)
+
+
+def main() -> None:
+    order = Order(**json.load(sys.stdin))
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    client = Client(order)
+    signal.signal(signal.SIGTERM, lambda *_: setattr(client, "over", True))
+    gc.collect()
+    gc.disable()
+    used = time.process_time()
+    seconds = client.run()
+    client_s = time.process_time() - used
+    took = sorted(client.took_s) or [0.0]
+    p50, p99, longest = (took[int(share * (len(took) - 1))] * 1000 for share in (0.5, 0.99, 1.0))
+    received = len(client.took_s) * len(order.ends)
+    seen = Load(len(client.took_s), seconds, received, p50, p99, longest, dict(client.errors), client_s)
+    print(json.dumps(asdict(seen)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
