@@ -18,7 +18,7 @@ from proxy.downstream.stream import ClientStream
 from proxy.errors import BadRequest, ProxyError
 from proxy.gateway import retry
 from proxy.gateway.mirror import watched
-from proxy.gateway.refusals import CLIENT_GONE, NO_ENDPOINT, NO_ROUTE, OVERLOADED
+from proxy.gateway.refusals import NO_ENDPOINT, NO_ROUTE, OVERLOADED
 from proxy.gateway.snapshot import Lane
 from proxy.gateway.state import State
 from proxy.gateway.tunnel import Tunnel
@@ -175,7 +175,7 @@ class Exchange:
 
     def client_gone(self) -> None:
         self._drop_upstream()
-        self._status = self._status or CLIENT_GONE
+        self._status = self._status or self._lane.decided.left(monotonic() - self._started)
         self._finish()
 
     # --- the response ------------------------------------------------------------------------------------------
@@ -354,6 +354,8 @@ class Exchange:
 
     def _count_error(self, kind: str) -> None:
         self._lane.counts.failed(kind)
+        if self._phase == _ANSWERING:
+            self._lane.decided.broken(self._status)
 
     def _leave_endpoint(self) -> None:
         if self._endpoint is not None:

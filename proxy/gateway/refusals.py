@@ -9,8 +9,6 @@ from proxy.errors import ProxyError
 NO_ROUTE: Final = ProxyError("proxy", "no_route", 404, "no route for this request")
 NO_ENDPOINT: Final = ProxyError("upstream", "no_endpoint", 503, "no endpoint of the service is available")
 OVERLOADED: Final = ProxyError("upstream", "overload", 503, "the service has no free connection")
-CLIENT_GONE: Final = 499
-"""The status counted for a request whose client left before the answer; nginx's number for it."""
 
 
 class Answer(ProxyError):

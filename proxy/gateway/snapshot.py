@@ -28,6 +28,8 @@ from proxy.upstream.tls import security
 from proxy.upstream.version import Version
 
 VIA: Final = b"Via: 1.1 grayhound\r\n"
+STANDING_IN: Final = ("fallback", "rescue")
+"""Reasons for which another version answers in place of the one that was chosen."""
 LANES_AT_ONCE: Final = 64
 """Lanes given up in one step, some 0.1 ms."""
 
@@ -176,7 +178,8 @@ def _lane(
     retry = (rule and rule.retry) or route.retry or service.retry
 
     def to(name: str, reason: str) -> Lane:
-        decided = counters.decision(route.name, service.name, name, decision.rule, reason)
+        chosen = decision.version if reason in STANDING_IN else ""
+        decided = counters.decision(route.name, service.name, name, decision.rule, reason, chosen=chosen)
         counts = counters.version(service.name, name)
         edits, lines = request_edits(route, rule, service.versions[name])
         lane = Lane(versions[service.name, name], timeouts, retry, decided, counts, lines)

@@ -21,6 +21,11 @@ METHODS: Final = {
 }  # fmt: skip
 """Methods that are label values; any other is `other`, since label values never come from what a client sends."""
 
+SPLIT: Final = (("weight",), ("sticky",))
+"""Reasons for which a split gives a request to a version."""
+CLIENT_GONE: Final = 499
+"""The status of a request whose client left before an answer began; nginx's number for it."""
+
 Labels = tuple[str, ...]
 
 
@@ -32,6 +37,7 @@ class Counts:
     generation: of the rules by which requests begin. lingering: (service, version) that requests which began by earlier
     ones are at, or may yet turn to though they are under way on another.
     examples: by (service, version) mirrored to, answers that differed.
+    answers: by (route, service, rule, version) of splits, what became of requests that the rule gave to the version.
     """
 
     add: dict[str, dict[Labels, float]] = field(default_factory=dict)
@@ -41,6 +47,26 @@ class Counts:
     generation: int = 0
     lingering: set[tuple[str, str]] = field(default_factory=set)
     examples: dict[Labels, list[Example]] = field(default_factory=dict)
+    answers: dict[Labels, Answers] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Answers:
+    """What became of requests that were given to a version: whole answers of its own by status, lost ones (it broke
+    off, or another version answered in its place), and how many clients left before an answer began; those count
+    nowhere else. buckets: how long its own answers took."""
+
+    whole: dict[int, int] = field(default_factory=dict)
+    lost: int = 0
+    left: int = 0
+    buckets: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
+
+    def add(self, other: Answers) -> None:
+        for status, count in other.whole.items():
+            self.whole[status] = self.whole.get(status, 0) + count
+        self.lost += other.lost
+        self.left += other.left
+        self.buckets = [mine + theirs for mine, theirs in zip(self.buckets, other.buckets, strict=True)]
 
 
 class Histogram:
@@ -117,14 +143,20 @@ class VersionCounts:
 
 
 class DecisionCounts:
-    """Of one decision: (route, service, version, rule, reason); all empty for requests that no route takes."""
+    """Of one decision: (route, service, version, rule, reason); all empty for requests that no route takes.
 
-    __slots__ = ("_requests", "_touched", "duration", "labels")
+    chosen: the version that the rule chose and this one stands in for; empty: this one.
+    """
 
-    def __init__(self, labels: Labels, touched: list[DecisionCounts]) -> None:
+    __slots__ = ("_broken", "_left", "_requests", "_touched", "chosen", "duration", "labels")
+
+    def __init__(self, labels: Labels, touched: list[DecisionCounts], chosen: str = "") -> None:
         self.labels = labels
+        self.chosen = chosen
         self.duration = Histogram()
         self._requests: dict[tuple[int, bytes], int] = {}
+        self._broken: dict[int, int] = {}
+        self._left: dict[int, int] = {}  # by bucket
         self._touched = touched
 
     def finished(self, status: int, method: bytes, seconds: float) -> None:
@@ -138,9 +170,37 @@ class DecisionCounts:
         duration.buckets[bisect_left(BUCKETS, seconds)] += 1
         duration.sum += seconds
 
+    def broken(self, status: int) -> None:
+        """Of a request that is about to end: the version broke off its answer."""
+        self._broken[status] = self._broken.get(status, 0) + 1
+
+    def left(self, seconds: float) -> int:
+        """Of a request that is about to end: the client left before an answer began. Gives the status for that."""
+        bucket = bisect_left(BUCKETS, seconds)
+        self._left[bucket] = self._left.get(bucket, 0) + 1
+        return CLIENT_GONE
+
+    def answers(self) -> Answers:
+        """What became of the requests since the last `take`, and who is to blame."""
+        whole: dict[int, int] = {}
+        for (status, _), count in self._requests.items():
+            whole[status] = whole.get(status, 0) + count
+        if left := sum(self._left.values()):
+            whole[CLIENT_GONE] -= left
+        if self.chosen:
+            return Answers(lost=sum(whole.values()), left=left)
+        for status, count in self._broken.items():
+            whole[status] -= count
+        buckets = self.duration.buckets.copy()
+        for bucket, count in self._left.items():
+            buckets[bucket] = max(0, buckets[bucket] - count)  # the two looked at the clock a moment apart
+        return Answers(whole, sum(self._broken.values()), left, buckets)
+
     def take(self) -> dict[tuple[int, bytes], int]:
         """Requests by status and method since the last call."""
         requests, self._requests = self._requests, {}
+        self._broken.clear()
+        self._left.clear()
         return requests
 
 
@@ -155,9 +215,9 @@ class Counters:
         self.connections: dict[str, int] = {}
         """Open client connections by listener."""
 
-    def decision(self, *labels: str) -> DecisionCounts:
-        """Of (route, service, version, rule, reason)."""
-        return self._decisions.setdefault(labels, DecisionCounts(labels, self._touched))
+    def decision(self, *labels: str, chosen: str = "") -> DecisionCounts:
+        """Of (route, service, version, rule, reason). chosen: the version that this one stands in for, if it does."""
+        return self._decisions.setdefault((*labels, chosen), DecisionCounts(labels, self._touched, chosen))
 
     def version(self, service: str, version: str) -> VersionCounts:
         return self._versions.setdefault((service, version), VersionCounts())
@@ -180,12 +240,16 @@ class Counters:
         decisions = counts.add["decisions_total"] = {}
         durations: dict[Labels, Histogram] = {}
         for decision in self._touched:
-            taken, labels = decision.take(), decision.labels
+            labels = decision.labels
+            if decision.chosen or labels[4:] in SPLIT:
+                key = (*labels[:2], labels[3], decision.chosen or labels[2])
+                counts.answers.setdefault(key, Answers()).add(decision.answers())
+            taken = decision.take()
             for (code, method), count in taken.items():
                 key = (*labels[:3], str(code), METHODS.get(method, "other"))
                 requests[key] = requests.get(key, 0) + count
             if labels[0]:
-                decisions[labels] = sum(taken.values())
+                decisions[labels] = decisions.get(labels, 0) + sum(taken.values())
             durations.setdefault(labels[:3], Histogram()).add(decision.duration)
             decision.duration = Histogram()
         self._touched.clear()

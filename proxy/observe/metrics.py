@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 
 import proxy
 from proxy.data import dataclass
-from proxy.observe.counters import BUCKETS, Counts, Labels
+from proxy.observe.counters import BUCKETS, Answers, Counts, Labels
 from proxy.observe.mirrors import EXAMPLES_MAX, Example
 from proxy.observe.series import series_of
 from proxy.rollout.plan import EVENTS, PHASES, Phase
@@ -183,6 +183,7 @@ class Registry(Collector):
         self._declared: dict[str, dict[Labels, float]] = {}  # gauges that stand at 0 until a worker reports
         self._endpoints: tuple[Labels, ...] = ()
         self._examples: dict[Labels, deque[Example]] = {}
+        self._answers: dict[Labels, Answers] = {}
         self._healthy: dict[str, bool] = {}
         self._own["build_info"][proxy.__version__, platform.python_version()] = 1
         self._own["config_last_reload_success"][()] = 0
@@ -221,6 +222,8 @@ class Registry(Collector):
                 known = histogram.setdefault(labels, Distribution())
                 known.counts = [a + b for a, b in zip(known.counts, buckets, strict=True)]
                 known.sum += total
+        for labels, answers in counts.answers.items():
+            self._answers.setdefault(labels, Answers()).add(answers)
         for labels, examples in counts.examples.items():
             self._examples.setdefault(labels, deque(maxlen=EXAMPLES_MAX)).extend(examples)
         self._reported[worker_id] = counts
@@ -304,6 +307,10 @@ class Registry(Collector):
     def histogram(self, name: str) -> Mapping[Labels, Distribution]:
         """The series of a histogram."""
         return self._histograms[name]
+
+    def answers(self, route: str, service: str, rule: str, version: str) -> Answers:
+        """What became of the requests that this rule's split gave to the version, since the start."""
+        return self._answers.get((route, service, rule, version)) or Answers()
 
     def examples(self, service: str, version: str) -> list[Example]:
         """The last answers of a mirrored version that differed from the real ones, the latest first."""

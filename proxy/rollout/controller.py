@@ -181,9 +181,9 @@ class Rollouts:
         active = [run for run in self._runs.values() if not run.record.state.settled]
         if active:
             services = {route.name: route.service for route in live.rule_file.routes}
-            pairs = tally(self._registry, [(run.rollout, services[run.rollout.route]) for run in active])
             for run in active:
-                self._look(run, live, pairs[run.rollout.name], now, session)
+                pair = tally(self._registry, run.rollout, services[run.rollout.route])
+                self._look(run, live, pair, now, session)
         states = {name: run.record.state for name, run in self._runs.items()}
         self._registry.set_rollouts({name: (state.phase, state.step + 1) for name, state in states.items()})
         await self._save(now)

@@ -6,7 +6,8 @@ that and enough requests to tell it holds: what noise alone explains moves nothi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import field
 from math import isinf, log
 from typing import Final, Literal
 
@@ -25,17 +26,32 @@ Outcome = Literal["holds", "fails", "none"]
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Of one version in some time. failed: answered 500 or above, or answered by another version in its place.
-    buckets: how long they took."""
+    """Of one version in some time. failed: answered 500 or above, broken off, or answered by another version in its
+    place. buckets: how long its own answers took. left: clients that left before an answer, who count nowhere else.
+    whole: its own answers by status, without those it broke off."""
 
     requests: int = 0
     failed: int = 0
     buckets: Buckets = ()
+    left: int = 0
+    whole: Mapping[int, int] = field(default_factory=dict)
 
     def __sub__(self, earlier: Counts) -> Counts:
         before = earlier.buckets or (0,) * len(self.buckets)
-        buckets = tuple(mine - theirs for mine, theirs in zip(self.buckets, before, strict=True))
-        return Counts(self.requests - earlier.requests, self.failed - earlier.failed, buckets)
+        return Counts(
+            self.requests - earlier.requests,
+            self.failed - earlier.failed,
+            tuple(mine - theirs for mine, theirs in zip(self.buckets, before, strict=True)),
+            self.left - earlier.left,
+            {status: count - earlier.whole.get(status, 0) for status, count in self.whole.items()},
+        )
+
+    def failing(self, gate: Gate) -> int:
+        """How many are failures to this gate."""
+        if not gate.status:
+            return self.failed
+        good = [status for status in self.whole if any(low <= status <= high for low, high in gate.status)]
+        return self.requests - sum(self.whole[status] for status in good)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +77,14 @@ def judge(gate: Gate, rollout: Rollout, pair: Pair, bounds: Sequence[float], alp
     """A gate on the proxy's own counts. bounds: of the buckets. alpha: how rare chance must be to be ruled out."""
     new = pair.new
     if new.requests < rollout.min_requests:
-        return Verdict("none", f"{new.requests} of the {rollout.min_requests} requests that a verdict needs")
+        left = f"; {new.left} clients left before an answer" if new.left else ""
+        return Verdict("none", f"{new.requests} of the {rollout.min_requests} requests that a verdict needs{left}")
     looks = []
     if gate.metric == "success_rate":
         if gate.min is not None:
-            looks.append(_success(gate.min, rollout, new))
+            looks.append(_success(gate, gate.min, rollout, new))
         if gate.max_ratio is not None:
-            looks.append(_failures(gate.max_ratio, rollout, pair))
+            looks.append(_failures(gate, gate.max_ratio, rollout, pair))
     else:
         share = float((gate.metric or "").removeprefix("latency_p")) / 100
         if gate.max is not None:
@@ -107,25 +124,25 @@ def burning(rollout: Rollout, pair: Pair) -> str:
 # --- One limit: the chance of such counts if it were just met, and the counts in words ------------------------------
 
 
-def _success(least: float, rollout: Rollout, new: Counts) -> tuple[float, str]:
-    p_value = binomial_tail(new.failed, new.requests, 1 - least)
-    return (
-        p_value,
-        f"{rollout.new} succeeds in {1 - _rate(new):.2%} of {_requests(new)}, at least {100 * least:.6g}% is asked",
-    )
+def _success(gate: Gate, least: float, rollout: Rollout, new: Counts) -> tuple[float, str]:
+    failed = new.failing(gate)
+    success = f"{rollout.new} succeeds in {1 - failed / new.requests:.2%} of {_requests(new)}"
+    return binomial_tail(failed, new.requests, 1 - least), f"{success}, at least {100 * least:.6g}% is asked"
 
 
-def _failures(ratio: float, rollout: Rollout, pair: Pair) -> tuple[float, str]:
+def _failures(gate: Gate, ratio: float, rollout: Rollout, pair: Pair) -> tuple[float, str]:
     new, old = pair.new, pair.old
+    failed, known = new.failing(gate), old.failing(gate)
+    fails = f"{rollout.new} fails {failed / new.requests:.2%} of {_requests(new)}"
     if not old.requests:
-        return 1.0, f"{rollout.new} fails {_rate(new):.2%} of {_requests(new)}; {rollout.old} has none to compare with"
-    p_value = two_rates(new.failed, new.requests, old.failed, old.requests, ratio)
-    text = f"{rollout.new} fails {_rate(new):.2%} of {_requests(new)}, {rollout.old} {_rate(old):.2%} of {old.requests}"
+        return 1.0, f"{fails}; {rollout.old} has none to compare with"
+    text = f"{fails}, {rollout.old} {known / old.requests:.2%} of {old.requests}"
+    p_value = two_rates(failed, new.requests, known, old.requests, ratio)
     return p_value, text + ("" if ratio == 1 else f", {ratio:g} times of which are allowed")
 
 
 def _latency(most: float, share: float, rollout: Rollout, new: Counts, bounds: Sequence[float]) -> tuple[float, str]:
-    p_value = binomial_tail(int(above(new.buckets, bounds, most)), new.requests, 1 - share)
+    p_value = binomial_tail(int(above(new.buckets, bounds, most)), sum(new.buckets), 1 - share)
     return p_value, f"{_took(rollout.new, new, share, bounds)} of {_requests(new)}, at most {_time(most)} is asked"
 
 
@@ -135,20 +152,16 @@ def _latencies(
     """If the new version took at most `ratio` times as long as the old one, then above any time t there would be no
     larger share of it than of the old one above t / ratio. Asked at the bound, where the new one's is counted and not
     guessed, that is nearest to the quantile."""
-    new, old = pair.new, pair.old
-    if not old.requests:
+    new, old, timed = pair.new, pair.old, sum(pair.old.buckets)
+    if not timed:
         text = f"{_took(rollout.new, new, share, bounds)} of {_requests(new)}; {rollout.old} has none to compare with"
         return 1.0, text
-    wanted = old.requests * (1 - share)
+    wanted = timed * (1 - share)
     slow = {bound: above(old.buckets, bounds, bound / ratio) for bound in bounds}
     bound = min(bounds, key=lambda bound: abs(log(max(slow[bound], 0.5) / wanted)))
-    p_value = two_rates(int(above(new.buckets, bounds, bound)), new.requests, round(slow[bound]), old.requests)
+    p_value = two_rates(int(above(new.buckets, bounds, bound)), sum(new.buckets), round(slow[bound]), timed)
     text = f"{_took(rollout.new, new, share, bounds)} of {_requests(new)}, {_took(rollout.old, old, share, bounds)}"
     return p_value, f"{text} of {old.requests}, {ratio:g} times of which are allowed"
-
-
-def _rate(counts: Counts) -> float:
-    return counts.failed / counts.requests
 
 
 def _requests(counts: Counts) -> str:

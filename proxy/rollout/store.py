@@ -89,6 +89,8 @@ def _record(known: dict[str, Any]) -> Record:
     if state.phase not in PHASES or state.step < 0 or not 0 <= state.weight <= 100 or state.held_s < 0:
         raise ValueError(f"state {known['state']}")
     before = known["before"]
-    counts = Counts(before["requests"], before["failed"], tuple(before["buckets"])) if before is not None else None
+    if before is not None:
+        whole = {int(status): int(count) for status, count in before["whole"].items()}
+        before = Counts(before["requests"], before["failed"], tuple(before["buckets"]), before["left"], whole)
     entries = (Entry(**entry) for entry in known["journal"])
-    return Record(tuple(map(str, known["of"])), state, counts, deque(entries, JOURNAL_MAX))
+    return Record(tuple(map(str, known["of"])), state, before, deque(entries, JOURNAL_MAX))

@@ -31,8 +31,8 @@ class Gate:
     """What must be true of the new version for the rollout to go on. One of `metric` and `prometheus`."""
 
     metric: Metric | None = None
-    """Of the proxy's own counts, on the rollout's route: success_rate is the share of answers below 500;
-    latency_p99 the time by which 99% of the answers were complete."""
+    """Of the proxy's own counts of what the rollout's rule gives to both versions: success_rate is the share of whole
+    answers with a status below 500; latency_p99 the time by which 99% of the answers were complete."""
     prometheus: str = ""
     """A query in PromQL, asked of `url` once a window; each of the values it gives must hold."""
     min: float | None = None
@@ -43,6 +43,8 @@ class Gate:
     """At most so many times that of `from` in the same window: latencies, or for success_rate the share of failures."""
     window: float = 60.0
     """Seconds over which it is judged, time and again."""
+    status: tuple[tuple[int, int], ...] = ()
+    """Of success_rate: the statuses, from and to, that are a success; none: all below 500."""
     url: str = ""
     """Where Prometheus is, like http://prometheus:9090."""
 

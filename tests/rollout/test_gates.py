@@ -14,6 +14,14 @@ def counts(requests: int, failed: int = 0, *buckets: int) -> Counts:
     return Counts(requests, failed, buckets or (requests, 0, 0, 0))
 
 
+def answered(**whole: int) -> Counts:
+    """Whole answers by status, as `_200=9`; `lost` are those it owes."""
+    lost = whole.pop("lost", 0)
+    statuses = {int(name[1:]): count for name, count in whole.items()}
+    failed = lost + sum(count for status, count in statuses.items() if status >= 500)
+    return Counts(sum(statuses.values()) + lost, failed, (0, 0, 0, 0), 0, statuses)
+
+
 def pair(new: Counts, old: Counts | None = None) -> Pair:
     return Pair(new, old or counts(0))
 
@@ -33,6 +41,16 @@ def pair(new: Counts, old: Counts | None = None) -> Pair:
          "v2 fails 3.00% of 1500 requests, v1 1.00% of 28500, 4 times of which are allowed"),
         (Gate("success_rate", max_ratio=1.0), pair(counts(1500, 45)), "holds",
          "v2 fails 3.00% of 1500 requests; v1 has none to compare with"),
+        (Gate("success_rate", min=0.99), pair(Counts(40, 40, left=70)), "none",
+         "40 of the 100 requests that a verdict needs; 70 clients left before an answer"),
+        (Gate("success_rate", min=0.99), pair(answered(_200=900, _404=100)), "holds",
+         "v2 succeeds in 100.00% of 1000 requests, at least 99% is asked"),
+        (Gate("success_rate", min=0.99, status=((200, 399),)), pair(answered(_200=850, _302=50, _404=60, lost=40)),
+         "fails", "v2 succeeds in 90.00% of 1000 requests, at least 99% is asked: worse than it may be, "
+         "with more than 99.99 % confidence"),
+        (Gate("success_rate", max_ratio=1.0, status=((200, 399),)), pair(answered(_200=900, _404=100),
+         answered(_200=9000, _404=100)), "fails",
+         "v2 fails 10.00% of 1000 requests, v1 1.10% of 9100: worse than it may be, with more than 99.99 % confidence"),
         (Gate("latency_p99", max=0.25), pair(counts(1000, 0, 900, 95, 5, 0)), "holds",
          "v2 takes 202 ms for 99% of 1000 requests, at most 250 ms is asked"),
         (Gate("latency_p99", max=0.25), pair(counts(1000, 0, 900, 60, 40, 0)), "fails",

@@ -14,7 +14,7 @@ OF = ("shop", "everyone", "v1", "v2")
 
 def test_what_is_saved_is_known_again(tmp_path: Path) -> None:
     """State, counts to compare with, and the journal, of which the last entries are kept; nothing else is left."""
-    record = Record(OF, State("waiting", 1, 20.0, False, (5.0,), 12.5, True, "é"), Counts(10, 1, (9, 1)))
+    record = Record(OF, State("waiting", 1, 20.0, False, (5.0,), 12.5, True, "é"), Counts(10, 1, (9, 1), 2, {200: 9}))
     record.journal.extend(Entry(float(number), "step", "2 of 3", "by 127.0.0.1") for number in range(JOURNAL_MAX + 5))
     save(tmp_path / "state.json", {"shop-v2": record, "new": Record(OF)})
     found = load(tmp_path / "state.json")

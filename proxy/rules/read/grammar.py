@@ -25,7 +25,7 @@ from proxy.rules.model import (
 from proxy.rules.person import Sticky, StickyCookie, StickyKey
 from proxy.rules.read import units
 from proxy.rules.read.action_grammar import MIRROR, REDIRECT, REQUEST_HEADERS, RESPOND, RESPONSE_HEADERS, REWRITE
-from proxy.rules.read.match import CONDITION, PATH, TEXT, some
+from proxy.rules.read.match import CONDITION, PATH, STATUSES, TEXT, some
 from proxy.rules.read.rollout_grammar import ROLLOUTS
 from proxy.rules.read.shapes import (
     ByKind,
@@ -128,11 +128,6 @@ VERSION: Final = Record(
     Key("request_headers", REQUEST_HEADERS),
     Key("response_headers", RESPONSE_HEADERS),
     build=dict,
-)
-STATUSES: Final = Unit(
-    "a status, or statuses like 200-399",
-    units.statuses,
-    {"type": ["string", "integer"], "pattern": f"^{units.STATUSES}$", "minimum": 100, "maximum": 599},
 )
 ACTIVE: Final = Record(
     ActiveHealth,

@@ -56,6 +56,11 @@ TEXT: Final = Unit("a text ('' for an empty one)", units.text, SCALAR_FORM)
 SOME_TEXT: Final = Unit("a text", units.some_text, SCALAR_FORM)
 REGEX: Final = Unit("a regex", units.regex, {"type": "string", "format": "regex"})
 BOOLEAN: Final = Unit("true or false", units.boolean, {"type": "boolean"}, plain=True)
+STATUSES: Final = Unit(
+    "a status, or statuses like 200-399",
+    units.statuses,
+    {"type": ["string", "integer"], "pattern": f"^{units.STATUSES}$", "minimum": 100, "maximum": 599},
+)
 NUMBER: Final = integer(-NUMBER_MAX, NUMBER_MAX)
 
 # --- Paths ---------------------------------------------------------------------------------------------------------

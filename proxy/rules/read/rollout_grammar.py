@@ -7,7 +7,7 @@ from typing import Any, Final, get_args
 from urllib.parse import urlsplit
 
 from proxy.rules.read import units
-from proxy.rules.read.match import BOOLEAN, SOME_TEXT, some
+from proxy.rules.read.match import BOOLEAN, SOME_TEXT, STATUSES, some
 from proxy.rules.read.shapes import ByKind, Key, ListOf, MapOf, Record, Then, Unit, choice, integer
 from proxy.rules.rollouts import Event, Gate, Metric, OnFailure, Rollout, RolloutStep, Webhook
 
@@ -66,6 +66,8 @@ def _gate(**found: Any) -> Gate:
         raise ValueError("a gate needs a limit: `min`, `max` or `max_ratio`")
     if metric is not None and "url" in found:
         raise ValueError("`url` says where a `prometheus` query is asked; a metric is the proxy's own")
+    if metric != "success_rate" and "status" in found:
+        raise ValueError("`status` says which answers are a success: it is for success_rate")
     if metric is None and "url" not in found:
         raise ValueError("a query needs the `url` of the Prometheus that answers it")
     if metric is None and "max_ratio" in found:
@@ -109,10 +111,11 @@ GATE: Final = Record(
     Key("max", _LIMIT),
     Key("max_ratio", Unit("a number >= 1, like 1.25", _ratio, {"type": "number", "minimum": 1}, plain=True)),
     Key("window", DURATION),
+    Key("status", ListOf(STATUSES, low=1, single=True)),
     Key("url", some("a URL", _url)),
     build=_gate,
     one_of=True,
-    aside=("min", "max", "max_ratio", "window", "url"),
+    aside=("min", "max", "max_ratio", "window", "status", "url"),
 )
 _WEBHOOK_URL: Final = some("a URL", _webhook_url)
 WEBHOOK: Final = ByKind(
