@@ -126,6 +126,7 @@ GAUGES: Final = {
         "1 for the phase a rollout is in: pending, progressing, waiting, paused, promoted or rolled_back.",
     ),
     "rollout_step": Kind(("rollout",), "The step a rollout is at, from 1."),
+    "rollout_blocked": Kind(("rollout",), "1: its weights cannot be put into the rule file; /api/rollouts says why."),
     "endpoint_up": Kind(
         ("service", "version", "endpoint"),
         "1: every worker sends requests there. 0: its health check fails, or a worker has ejected it.",
@@ -259,11 +260,12 @@ class Registry(Collector):
         if result == "ok":
             self._own["config_last_reload_success_timestamp_seconds"][()] = now
 
-    def set_rollouts(self, states: Mapping[str, tuple[Phase, int]]) -> None:
-        """The phase and step of each rollout that the rules name."""
-        phases = {name: phase for name, (phase, _) in states.items()}
+    def set_rollouts(self, states: Mapping[str, tuple[Phase, int, bool]]) -> None:
+        """The phase and step of each rollout that the rules name, and whether its file cannot be written."""
+        phases = {name: phase for name, (phase, *_) in states.items()}
         self._own["rollout_phase"] = {(name, one): int(phases[name] == one) for name in phases for one in PHASES}
-        self._own["rollout_step"] = {(name,): step for name, (_, step) in states.items()}
+        self._own["rollout_step"] = {(name,): step for name, (_, step, _) in states.items()}
+        self._own["rollout_blocked"] = {(name,): int(blocked) for name, (*_, blocked) in states.items()}
         for name in states:
             for event in EVENTS:
                 self._counters["rollout_events_total"].setdefault((name, event), 0)

@@ -184,8 +184,8 @@ class Rollouts:
             for run in active:
                 pair = tally(self._registry, run.rollout, services[run.rollout.route])
                 self._look(run, live, pair, now, session)
-        states = {name: run.record.state for name, run in self._runs.items()}
-        self._registry.set_rollouts({name: (state.phase, state.step + 1) for name, state in states.items()})
+        states = ((name, run.record.state, bool(run.obstacle)) for name, run in self._runs.items())
+        self._registry.set_rollouts({name: (state.phase, state.step + 1, no) for name, state, no in states})
         await self._save(now)
         for run in active:
             await self._write(run, live, now)

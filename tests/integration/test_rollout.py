@@ -229,10 +229,12 @@ async def test_a_file_that_cannot_be_written_is_waited_for(tmp_path: Path, versi
         status = await until(proxy, lambda status: status["obstacle"])
         assert status["obstacle"] == f"cannot write {path}: it is read-only"
         assert events(status) == ["started", "step", "blocked"]
+        await proxy.until(lambda: proxy.metric("rollout_blocked"), 1.0)
         path.chmod(0o644)
         status = await until(proxy, lambda status: status["live_weight"] == 5)
         assert path.read_text() == text.format(old=95, new=5)
         assert (await until(proxy, lambda status: not status["obstacle"]))["phase"] == "progressing"
+        await proxy.until(lambda: proxy.metric("rollout_blocked"), 0.0)
 
 
 async def test_an_edit_by_hand_is_not_fought(tmp_path: Path, versions: list[Version]) -> None:
