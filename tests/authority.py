@@ -44,7 +44,9 @@ class Authority:
         key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", str(self._key))
         openssl("req", "-x509", *key, "-out", str(self.file), "-days", "30", "-subj", f"/CN={name}")
 
-    def issue(self, *names: str, subject: str = "", key: str = "ec", usage: str = "serverAuth,clientAuth") -> Issued:
+    def issue(
+        self, *names: str, subject: str = "", key: str = "ec", usage: str = "serverAuth,clientAuth", days: int = 30
+    ) -> Issued:
         """A certificate for these names (an address as IP:...). Issued anew each time."""
         number = len(list(self._folder.iterdir()))
         stem = self._folder / f"{number}"
@@ -60,7 +62,7 @@ class Authority:
         )
         openssl(
             *("x509", "-req", "-in", str(request), "-CA", str(self.file), "-CAkey", str(self._key)),
-            *("-out", str(issued.certificate), "-days", "30", "-extfile", str(extensions)),
+            *("-out", str(issued.certificate), "-days", str(days), "-extfile", str(extensions)),
         )
         return issued
 

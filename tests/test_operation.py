@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from proxy.sources import file
 from tests.authority import Authority
@@ -87,3 +88,13 @@ def test_kubectl_makes_objects_of_what_is_applied() -> None:
         "ConfigMap", "Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget", "Service", "Service",
     ]  # fmt: skip
     assert "name: grayhound-rules\n" in made
+
+
+def test_the_alerts_become_a_prometheus_rule_as_typed() -> None:
+    """What is handed to kubectl holds the groups of alerts.yml, unchanged."""
+    shell, _, kubectl = "\n".join(line for line in section("Alerts").splitlines() if line[:4] == "    ").rpartition("|")
+    assert kubectl == " kubectl apply -f -"
+    shell = shell[shell.index("{ printf") :]
+    made = yaml.safe_load(subprocess.run(["sh", "-c", shell], cwd=ROOT, capture_output=True, check=True).stdout)
+    assert (made["kind"], made["apiVersion"]) == ("PrometheusRule", "monitoring.coreos.com/v1")
+    assert made["spec"] == yaml.safe_load((ROOT / "config/prometheus/alerts.yml").read_text())
