@@ -28,7 +28,7 @@ from proxy.upstream.endpoint import Endpoint
 from proxy.upstream.http1 import upstream_error
 from proxy.upstream.stream import UpstreamStream
 
-_CONNECTING, _AWAITING, _ANSWERING, _ENDED = range(4)
+_CONNECTING, _AWAITING, _ANSWERING, TUNNELLED, ENDED = range(5)
 
 
 class Exchange:
@@ -385,9 +385,9 @@ class Exchange:
         self._finish()
 
     def _finish(self) -> None:
-        if self._phase == _ENDED:
+        if self._phase == ENDED:
             return
-        self._phase = _ENDED
+        self._phase = ENDED
         if self._endpoint is not None:
             self._endpoint.in_flight -= 1
             self._endpoint = None
