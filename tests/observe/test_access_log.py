@@ -9,8 +9,8 @@ import pytest
 
 from proxy.errors import BadRequest, StartError
 from proxy.observe import sink
-from proxy.observe.access_lines import Lines
-from proxy.observe.access_log import BATCH, AccessLog, check_access_log, open_access_log
+from proxy.observe.access_lines import LINE_BYTES_MAX, Lines
+from proxy.observe.access_log import BATCH, HANDED_BYTES, AccessLog, check_access_log, open_access_log
 from proxy.observe.sink import Sink
 from tests.observe.test_access_lines import entry
 
@@ -23,21 +23,23 @@ def test_off_is_nothing() -> None:
 
 
 def test_lines_go_in_batches(tmp_path: Path) -> None:
-    """A batch goes as soon as it is whole, fewer when they are flushed, the last ones at the end."""
+    """Made as soon as a batch is whole, handed on as soon as they are enough, or flushed, or at the end."""
     log = open_access_log(str(tmp_path / "a.log"))
     assert log is not None
-    for _ in range(BATCH - 1):
+    recorded = 0
+    while not log._sink._put_lines:
         log.record(entry())
-    assert log._sink._put_lines == 0
-    log.record(entry())
-    assert log._sink._put_lines == BATCH
+        recorded += 1
+    assert log._sink._put_lines == recorded
+    assert recorded % BATCH == 0
+    assert HANDED_BYTES <= log._sink._put_bytes < HANDED_BYTES + BATCH * LINE_BYTES_MAX
     log.record(entry())
     log.flush()
     log.flush()
-    assert log._sink._put_lines == BATCH + 1
+    assert log._sink._put_lines == recorded + 1
     log.record(entry())
     log.close()
-    assert len((tmp_path / "a.log").read_text().splitlines()) == BATCH + 2
+    assert len((tmp_path / "a.log").read_text().splitlines()) == recorded + 2
     assert log.take_dropped() == NONE
 
 
@@ -49,7 +51,7 @@ def test_what_a_full_sink_does_not_take_is_dropped_and_counted_once(monkeypatch:
     for _ in range(200 * BATCH):
         log.record(entry())
     assert len(log._entries) < BATCH
-    assert log._sink._put_bytes - log._sink._done_bytes < 100_000 + BATCH * 4096
+    assert log._sink._put_bytes - log._sink._done_bytes < 100_000 + HANDED_BYTES + BATCH * LINE_BYTES_MAX
     dropped = log.take_dropped()["access_log_dropped_total"]
     assert 100 * BATCH < dropped < 200 * BATCH
     assert log.take_dropped() == NONE
