@@ -1,6 +1,6 @@
 """A client for what wrk does not do: a steady rate, connections asked in turn, messages on an upgraded connection.
 
-    python -m benchmarks.client < ORDER.json
+    echo ORDER_AS_JSON | python -m benchmarks.client
 
 It sends ready-made bytes on raw sockets, one question on a connection at a time, and takes the answer for whole when
 it ends as expected. A kept connection that is closed before the first byte of an answer is replaced and the question
@@ -37,6 +37,7 @@ CLOCK_MONOTONIC, NONBLOCKING = 1, 0x800
 READ_BYTES = 1 << 16
 FAREWELL_S = 2.0  # for the last answers
 PATIENCE_S = 20.0
+READY = "ready\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,8 @@ class Order:
     connections: int
     seconds: float
     rate: float = 0.0  # questions a second; 0: as fast as they are answered
-    first: str = ""  # asked once on each connection; its answer has a head alone
+    first: str = ""  # asked once on each connection, before the time begins
+    first_ends: str = "\r\n\r\n"
 
 
 class _Timer:
@@ -84,7 +86,6 @@ class Client:
         self._sockets: dict[int, socket.socket] = {}
         self._since: dict[int, float] = {}  # when the question that waits was due
         self._begun: set[int] = set()  # those whose answer has come in part
-        self._kept: set[int] = set()  # those that have answered once
         self._idle: collections.deque[int] = collections.deque()
         self._late: collections.deque[float] = collections.deque()  # due, and all connections are busy
         self.took_s: list[float] = []
@@ -96,15 +97,12 @@ class Client:
     def _connect(self) -> int:
         one = socket.create_connection(("127.0.0.1", self.order.port), PATIENCE_S)
         one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self.order.first:
-            one.sendall(self.order.first.encode("latin-1"))
-            head = b""
-            while not head.endswith(b"\r\n\r\n"):
-                if not (piece := one.recv(READ_BYTES)):
-                    raise BenchmarkError(f"the first answer was {head!r}")
-                head += piece
-            if not head.startswith(b"HTTP/1.1 101"):
-                raise BenchmarkError(f"the first answer was {head!r}")
+        one.sendall(self.order.first.encode("latin-1"))
+        answer, ends = b"", self.order.first_ends.encode("latin-1")
+        while not answer.endswith(ends):
+            if not (piece := one.recv(READ_BYTES)):
+                raise BenchmarkError(f"the first answer was {answer!r}")
+            answer += piece
         one.setblocking(False)
         self._sockets[one.fileno()] = one
         self._epoll.register(one.fileno(), select.EPOLLIN)
@@ -170,22 +168,20 @@ class Client:
                 self.errors["status"] += 1
             if data.endswith(self._ends):
                 self._begun.discard(number)
-                self._kept.add(number)
                 self.took_s.append(time.monotonic() - since.pop(number))
                 self._idle.append(number)
             else:
                 self._begun.add(number)
 
     def _lost(self, number: int, how: str) -> None:
-        due, begun, kept = self._since.pop(number, None), number in self._begun, number in self._kept
+        due, begun = self._since.pop(number, None), number in self._begun
         self._epoll.unregister(number)
         self._sockets.pop(number).close()
         self._begun.discard(number)
-        self._kept.discard(number)
         if due is None:
             self._idle.remove(number)
         another = self._connect()
-        if due is not None and kept and not begun:
+        if due is not None and not begun:
             self._idle.appendleft(another)
             self._ask(due)
         else:
@@ -196,7 +192,7 @@ class Client:
 
 @contextlib.contextmanager
 def asking(order: Order, core: int) -> Iterator[subprocess.Popen[str]]:
-    """The client as a process of its own on `core`."""
+    """The client as a process of its own on `core`, its connections open; they stay so until the end of this."""
     with pinned(core):
         process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.client"],
@@ -207,40 +203,40 @@ def asking(order: Order, core: int) -> Iterator[subprocess.Popen[str]]:
             text=True,
         )
     assert process.stdin is not None
-    process.stdin.write(json.dumps(asdict(order)))
-    process.stdin.close()
-    process.stdin = None
+    assert process.stdout is not None
     try:
+        process.stdin.write(json.dumps(asdict(order)) + "\n")
+        process.stdin.flush()
+        if process.stdout.readline() != READY:
+            raise BenchmarkError(f"the client failed: {process.communicate()[1][-1000:]}")
         yield process
     finally:
         process.kill()
         process.communicate()
 
 
-def heard(process: subprocess.Popen[str], longest_s: float) -> Load:
-    """What it says when it has ended."""
-    try:
-        said, complaint = process.communicate(timeout=longest_s + PATIENCE_S)
-    except subprocess.TimeoutExpired as error:
-        raise BenchmarkError("the client did not end in time") from error
-    if process.returncode or not said:
-        raise BenchmarkError(f"the client failed: {complaint[-1000:]}")
+def heard(process: subprocess.Popen[str]) -> Load:
+    """What it says when it has asked."""
+    assert process.stdout is not None
+    if not (said := process.stdout.readline()):
+        raise BenchmarkError(f"the client failed: {process.communicate()[1][-1000:]}")
     return Load(**json.loads(said))
 
 
 def run(order: Order, core: int) -> Load:
     with asking(order, core) as process:
-        return heard(process, order.seconds)
+        return heard(process)
 
 
 def main() -> None:
-    order = Order(**json.load(sys.stdin))
+    order = Order(**json.loads(sys.stdin.readline()))
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     client = Client(order)
     signal.signal(signal.SIGTERM, lambda *_: setattr(client, "over", True))
     gc.collect()
     gc.disable()
+    print(READY, end="", flush=True)
     used = time.process_time()
     seconds = client.run()
     client_s = time.process_time() - used
@@ -249,6 +245,7 @@ def main() -> None:
     received = len(client.took_s) * len(order.ends)
     seen = Load(len(client.took_s), seconds, received, p50, p99, longest, dict(client.errors), client_s)
     print(json.dumps(asdict(seen)), flush=True)
+    sys.stdin.read()
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from benchmarks.client import Order
 from benchmarks.load import Load, Message
 from benchmarks.services import MESSAGE_ANSWERED, MESSAGE_ASKED
 
+ANSWER_ENDS = "hello world\n"
 UPGRADE = Message(
     "/ws",
     fields={
@@ -47,7 +48,7 @@ def steady(aim: Aim) -> Load:
 
 def pace(port: int, messages: list[Message], connections: int, seconds: float, rate: float) -> Order:
     texts = [message.text() for message in messages]
-    return Order(port, texts, "HTTP/1.1 200 ", "hello world\n", connections, seconds, rate)
+    return Order(port, texts, "HTTP/1.1 200 ", ANSWER_ENDS, connections, seconds, rate, texts[0], ANSWER_ENDS)
 
 
 def messages(aim: Aim) -> Load:

@@ -52,10 +52,11 @@ class Message:
     method: str = "GET"
     fields: dict[str, str] = field(default_factory=dict)  # beside, or in place of, the browser's
     body_bytes: int = 0
+    plain: bool = False  # without the browser's
 
     @property
     def head(self) -> dict[str, str]:
-        return {"Host": "shop.example.com"} | BROWSER_FIELDS | self.fields
+        return {"Host": "shop.example.com"} | ({} if self.plain else BROWSER_FIELDS) | self.fields
 
     def text(self) -> str:
         """As it goes over the wire, if it has no body."""
