@@ -9,13 +9,13 @@ from typing import cast
 from proxy.clock import NEVER
 from proxy.downstream import limits
 from proxy.downstream.farewell import reset
-from proxy.downstream.limits import FIELD_BYTES_MIN, FIELDS_MAX, HEAD_BYTES_MAX, TARGET_BYTES_MAX
+from proxy.downstream.limits import FIELDS_MAX, HEAD_BYTES_MAX, HEAD_BYTES_UNCOUNTED, TARGET_BYTES_MAX
 from proxy.downstream.pace import unread
 from proxy.downstream.stream import Exchange, Home
 from proxy.errors import BadRequest, ProxyError
 from proxy.http.framing import CHUNKED, UNTIL_CLOSE, ChunkedBody, request_length
 from proxy.http.h1 import LastHeads, answer
-from proxy.http.headers import Peer, forward_response, repeatable, wants_close
+from proxy.http.headers import CLOSE, Peer, forward_response, repeatable, wants_close
 from proxy.http.message import RequestHead, ResponseHead
 
 _READING_HEAD, _READING_LENGTH, _READING_CHUNKS, _ANSWERING, _LINGERING = range(5)
@@ -95,9 +95,7 @@ class Connection(asyncio.Protocol):
         reader, peer = self._gateway.reader, self.peer
         body, rest = b"", data[end:]
         try:
-            if end > FIELDS_MAX * FIELD_BYTES_MIN and (
-                end > HEAD_BYTES_MAX or data.count(b"\n", 0, end) > FIELDS_MAX + 2
-            ):
+            if end > HEAD_BYTES_UNCOUNTED and (end > HEAD_BYTES_MAX or data.count(b"\n", 0, end) > FIELDS_MAX + 2):
                 raise _too_large(data[:end])
             head = reader.read(data[:end] if rest else data)
             if len(head.target) > TARGET_BYTES_MAX:
@@ -105,7 +103,7 @@ class Connection(asyncio.Protocol):
             self._minor = head.minor
             if head.plain and not peer.trusted:
                 head.client, head.scheme = peer.address, peer.scheme
-                self._close = False
+                self._close = head.fields.get(b"connection") == CLOSE
                 self._state = _ANSWERING
             else:
                 peer.admit(head)

@@ -15,10 +15,10 @@ HEAD_BYTES_MAX: Final = 64 * 1024
 """A request's head. nginx takes 32 KiB of field lines, Envoy 60 KiB; cookies and tokens make heads of 20 KiB."""
 TARGET_BYTES_MAX: Final = 16 * 1024
 """A request target; RFC 9110 section 4.1 asks for 8,000 at least."""
-FIELD_BYTES_MIN: Final = 4
-"""The shortest field line, `a:` and its end: a shorter head cannot have too many, so nobody counts."""
 FIELDS_MAX: Final = 200
 """Field lines of one head; Envoy and Apache stop at 100, browsers send some 20."""
+HEAD_BYTES_UNCOUNTED: Final = FIELDS_MAX * len("a:\r\n")
+"""A head that has too many of the shortest lines is longer than this, so nobody counts those of a shorter one."""
 PIPELINED_BYTES_MAX: Final = 64 * 1024
 """Bytes of further requests read while one is answered; then the client has to wait."""
 REQUESTS_MAX: Final = 10_000

@@ -18,6 +18,7 @@ import httptools
 
 from proxy.errors import BadRequest, BadResponse
 from proxy.http.framing import BODILESS, LENGTH_DIGITS_MAX
+from proxy.http.headers import CLOSE, USUAL_CONNECTIONS
 from proxy.http.message import Fields, RequestHead, ResponseHead
 from proxy.http.paths import matched_path
 
@@ -51,6 +52,7 @@ _USUAL_LINE = re.compile(
     rb"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) ((/[!\"$&->@-~]*)(?:\?([!\"$->@-~?]*))?) HTTP/1\.1"
 ).fullmatch
 _SLASH: Final = ord("/")
+_CONNECTION: Final = (b"connection",)
 _CAPITAL_A: Final = ord("A")
 _REQUEST_PARSER: Final = httptools.HttpRequestParser
 _RESPONSE_PARSER: Final = httptools.HttpResponseParser
@@ -89,7 +91,7 @@ class RequestReader:
 
     def __init__(self, needs: frozenset[bytes] = frozenset()) -> None:
         spoken_for = field_finder(REQUEST_FIELDS - {b"host"}, FORGEABLE)
-        self._plain = frozenset(name for name in needs if not spoken_for(b"\r\n%b:" % name)) | {b"host"}
+        self._plain = frozenset(name for name in needs if not spoken_for(b"\r\n%b:" % name)) | {b"host", b"connection"}
         self._find = field_finder(REQUEST_FIELDS | needs, FORGEABLE)
         self._hosts: dict[bytes, bytes] = {}
 
@@ -123,8 +125,14 @@ class RequestReader:
             host = b""
         if _UNUSUAL(target):
             path = matched_path(path, target)
-        plain = minor == 1 and host != b"" and target[0] == _SLASH and fields.keys() <= self._plain
-        return RequestHead(method, target, minor, host, path, query, fields, raw, plain=plain)
+        plain = (
+            minor == 1 and host != b"" and target[0] == _SLASH and fields.keys() <= self._plain
+            and fields.get(b"connection", CLOSE) in USUAL_CONNECTIONS
+        )  # fmt: skip
+        head = RequestHead(method, target, minor, host, path, query, fields, raw, plain=plain)
+        if plain and b"connection" in fields:
+            head.cut = _CONNECTION
+        return head
 
     def _new_host(self, value: bytes) -> bytes:
         match = _HOST(value)

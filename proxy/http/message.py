@@ -35,10 +35,10 @@ class RequestHead:
     minor: 0 or 1, of HTTP/1.x. fields: only the names that the reader was asked for. raw: all bytes of the head,
     with the empty line. cut: names of fields that must not pass on. client: the client's address, without trusted
     proxies; scheme: b"http" or b"https", as the client came. plain: HTTP/1.1, a Host, a target that begins
-    with `/`, and no field asks for a second look: none speaks of a body, of another protocol, or (but for heads that
-    repeat the one before) of the connection or in a proxy's name. onward: the lines after the first as they pass on,
-    with what the proxy adds for this client, up to the value of X-Request-Id; b"" until a head passes on that others
-    may repeat.
+    with `/`, and no field asks for a second look: none speaks of a body, of another protocol, of the connection but
+    that it ends or stays, or (but for heads that repeat the one before) in a proxy's name. onward: the lines after the
+    first as they pass on, with what the proxy adds for this client, up to the value of X-Request-Id; b"" until a head
+    passes on that others may repeat.
     """
 
     __slots__ = (

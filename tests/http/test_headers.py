@@ -28,8 +28,9 @@ def head(*fields: str, line: str = "GET / HTTP/1.1", host: str | None = "a") -> 
     return read_request_head(wire(line, *([f"Host: {host}"] if host is not None else []), *fields), NAMES)
 
 
-def sent(one: RequestHead, peer: Peer, upgrade: bytes = b"") -> list[str]:
-    peer.admit(one)
+def sent(one: RequestHead, peer: Peer, upgrade: bytes = b"", admitted: bool = True) -> list[str]:
+    if admitted:
+        peer.admit(one)
     raw = forward_request(one, peer, b"ID", b"Via: 1.1 grayhound\r\n\r\n", upgrade, b"up:80")
     return raw.decode("latin-1").split("\r\n")[:-2]
 
@@ -182,6 +183,25 @@ def test_upgrade_passes_as_its_own() -> None:
     one = head("Connection: Upgrade, x", "Upgrade: websocket", "X: 1")
     lines = sent(one, Peer("6.6.6.6", b"http", ()), upgrade=b"websocket")
     assert "X: 1" not in lines and lines[-3:-1] == ["Connection: Upgrade", "Upgrade: websocket"]
+
+
+@pytest.mark.parametrize(
+    ("line", "plain"),
+    [
+        ("Connection: close", True),
+        ("connection:Keep-Alive ", False),
+        ("CONNECTION: keep-alive ", True),
+        ("Connection: x", False),
+        ("Connection: close\r\nConnection: close", False),
+    ],
+)
+def test_connection_never_passes(line: str, plain: bool) -> None:
+    """However it is written, and though a plain head that says no more than this is not admitted."""
+    one = head("A: b", line, "X: 1")
+    assert one.plain == plain
+    lines = sent(one, Peer("6.6.6.6", b"http", ()), admitted=not plain)
+    assert not [line for line in lines if line.lower().startswith("connection")]
+    assert "A: b" in lines and ("X: 1" in lines) == (line != "Connection: x")
 
 
 @pytest.mark.parametrize(("line", "host", "first", "told"), [
