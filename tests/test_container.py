@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+import proxy
 from proxy import settings
 from proxy.cli import main
 
@@ -19,11 +20,11 @@ ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "config/kubernetes"
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 OBJECTS: list[dict[str, Any]] = [
-    each for file in sorted(FOLDER.glob("*.yaml")) for each in yaml.safe_load_all(file.read_text()) if "kind" in each
+    each for file in sorted(FOLDER.rglob("*.yaml")) for each in yaml.safe_load_all(file.read_text()) if "kind" in each
 ]
 KUBERNETES = ("1.29", "1.34")
 """The oldest and the newest minor version whose schemas are asked."""
-NO_SCHEMA = {"Kustomization", "ServiceMonitor"}
+NO_SCHEMA = {"Kustomization", "Component", "ServiceMonitor"}
 
 
 def of(kind: str, name: str = "grayhound") -> dict[str, Any]:
@@ -49,6 +50,10 @@ def test_hadolint_has_nothing_to_say_of_the_dockerfile() -> None:
     assert (said.returncode, said.stdout) == (0, "")
 
 
+def test_its_label_says_the_version() -> None:
+    assert f'org.opencontainers.image.version="{proxy.__version__}"' in DOCKERFILE
+
+
 def test_what_the_image_copies_is_in_the_project_and_not_kept_out() -> None:
     """And the extra that it names as an example exists."""
     ignored = (ROOT / ".dockerignore").read_text().split()
@@ -68,6 +73,52 @@ def test_the_objects_fit_the_schemas_of_kubernetes(version: str) -> None:
     for each in OBJECTS:
         if each["kind"] not in NO_SCHEMA:
             kubernetes_validate.validate(each, version, strict=True)
+
+
+def test_what_the_deployment_leaves_out_fits_too() -> None:
+    """Its commented lines, with their `#` taken away: keys from a Secret, mounted where the options name them."""
+    kubernetes_validate = pytest.importorskip("kubernetes_validate")
+    text = re.sub(r"^( +)# - {", r"\1- {", (FOLDER / "deployment.yaml").read_text(), flags=re.MULTILINE)
+    whole = yaml.safe_load(text)
+    for version in KUBERNETES:
+        kubernetes_validate.validate(whole, version, strict=True)
+    pod = whole["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert set(mounts) == {volume["name"] for volume in pod["volumes"]}
+    files = [one["value"] for one in container["env"] if one["name"].endswith("_FILE")]
+    assert len(files) == 2 and {str(Path(file).parent) for file in files} == {mounts["keys"]}
+    assert all(f"--from-literal={Path(file).name}=" in text for file in files)
+
+
+def test_rollouts_are_one_line_away(tmp_path: Path) -> None:
+    """The component, switched on: rules and state on volumes that may be written, each Pod's state its own."""
+    kubectl = shutil.which("kubectl") or pytest.skip("needs kubectl")
+    kubernetes_validate = pytest.importorskip("kubernetes_validate")
+    shutil.copytree(FOLDER, tmp_path / "kubernetes")
+    kustomization = tmp_path / "kubernetes/kustomization.yaml"
+    text = kustomization.read_text()
+    assert "\n# components: [rollouts] " in text
+    kustomization.write_text(text.replace("# components", "components"))
+    command = [kubectl, "kustomize", str(kustomization.parent)]
+    made = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    objects = {each["kind"]: each for each in yaml.safe_load_all(made)}
+    for each in objects.values():
+        for version in KUBERNETES:
+            kubernetes_validate.validate(each, version, strict=True)
+    assert "Deployment" not in objects
+    assert objects["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]["kind"] == "StatefulSet"
+    stateful = objects["StatefulSet"]["spec"]
+    assert stateful["serviceName"] == of("Service", "grayhound-admin")["metadata"]["name"]
+    pod = stateful["template"]["spec"]
+    container = pod["containers"][0]
+    mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
+    assert not mounts["/etc/grayhound"].get("readOnly")
+    (volume,) = (volume for volume in pod["volumes"] if volume["name"] == mounts["/etc/grayhound"]["name"])
+    assert volume["persistentVolumeClaim"]["claimName"] == objects["PersistentVolumeClaim"]["metadata"]["name"]
+    environment = {variable["name"]: variable["value"] for variable in container["env"]}
+    state = settings.read_settings({"rules": "rules.yaml"}, environment, 1).state_dir
+    assert mounts[state]["name"] == stateful["volumeClaimTemplates"][0]["metadata"]["name"]
 
 
 def test_the_kustomization_names_every_file() -> None:
@@ -114,12 +165,16 @@ def test_ports_probes_and_services_lead_to_each_other() -> None:
             assert all(port["targetPort"] in PORTS for port in each["spec"]["ports"])
             assert each["spec"]["selector"].items() <= POD["metadata"]["labels"].items()
     assert [port["name"] for port in of("Service")["spec"]["ports"]] == ["http"]
+    everybody, some = of("NetworkPolicy")["spec"]["ingress"]
+    assert everybody == {"ports": [{"port": "http"}]}
+    assert some["ports"] == [{"port": "admin"}] and some["from"]
 
 
 def test_selectors_and_references_name_what_there_is() -> None:
     labels = POD["metadata"]["labels"]
     assert of("Deployment")["spec"]["selector"]["matchLabels"] == labels
     assert of("PodDisruptionBudget")["spec"]["selector"]["matchLabels"] == labels
+    assert of("NetworkPolicy")["spec"]["podSelector"]["matchLabels"] == labels
     target = of("HorizontalPodAutoscaler")["spec"]["scaleTargetRef"]
     assert (target["kind"], target["name"]) == ("Deployment", of("Deployment")["metadata"]["name"])
     monitor, admin = of("ServiceMonitor")["spec"], of("Service", "grayhound-admin")
@@ -139,9 +194,9 @@ def test_its_options_are_options_and_its_workers_have_cores() -> None:
 def test_it_is_killed_only_after_the_drain() -> None:
     """preStop and the drain time-out fit into the time that the orchestrator gives."""
     drain_s = settings.read_settings({"rules": "rules.yaml"}, ENVIRONMENT, 1).drain_timeout_s
-    waits = re.search(r"sleep\((\d+)\)", " ".join(CONTAINER["lifecycle"]["preStop"]["exec"]["command"]))
-    assert waits is not None
-    assert int(waits[1]) + drain_s < POD["spec"]["terminationGracePeriodSeconds"]
+    sleep, waits_s = CONTAINER["lifecycle"]["preStop"]["exec"]["command"]
+    assert sleep == "sleep"
+    assert int(waits_s) + drain_s < POD["spec"]["terminationGracePeriodSeconds"]
 
 
 def test_it_runs_as_the_images_user_with_no_rights() -> None:
