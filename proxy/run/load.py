@@ -11,7 +11,7 @@ from dataclasses import replace
 from proxy.data import dataclass
 from proxy.errors import Fault, RuleError
 from proxy.http.h1 import read_request_head
-from proxy.imports.registry import import_text
+from proxy.imports.manifests import are_manifests
 from proxy.rules.analysis.trial import run_trials
 from proxy.rules.compile import compile_table
 from proxy.rules.model import RuleFile
@@ -46,9 +46,12 @@ def load(content: Content, key_file: str | None = None) -> Loaded:
 
 
 def _load(content: Content, key_file: str | None) -> Loaded:
-    imported = import_text(content.text(), content.name)
-    if imported is None:
+    if not are_manifests(content.text()):
         return _load_rules(content, key_file)
+    from proxy.imports.registry import import_text  # PERF: 0.1 of control's start, which seldom needs it
+
+    imported = import_text(content.text(), content.name)
+    assert imported is not None
     loaded = _load_rules(Content(f"{content.name}, as imported", imported.text.encode()), key_file)
     return replace(loaded, warnings=(*imported.notes, *loaded.warnings))
 
