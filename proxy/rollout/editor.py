@@ -8,6 +8,7 @@ nothing but the weights may have changed, and the file's own tests must hold.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import tempfile
@@ -23,6 +24,10 @@ from proxy.rules.rollouts import Rollout
 
 BOM: Final = b"\xef\xbb\xbf"
 
+IN_PLACE: Final = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.EXDEV)
+"""Why no file can take the place of another though that one may be written: its folder is somebody else's, or it is
+mounted by itself. A disk that is full or broken is no reason to write into the only copy."""
+
 Read = Callable[[bytes], RuleFile]
 """The rules that these bytes of the file are. Raises RuleError."""
 
@@ -33,6 +38,10 @@ class NotWritten(Exception):
 
 class NotLive(NotWritten):
     """What stands in the file is not what is in use: it was just saved, or it is refused."""
+
+
+class Saved(Exception):
+    """Somebody else has saved the file."""
 
 
 class Editor:
@@ -124,18 +133,27 @@ def _save(path: Path, data: bytes, known: bytes) -> None:
     target = Path(os.path.realpath(path))  # a symbolic link stays one
     try:
         if not target.stat().st_mode & 0o222 or not os.access(target, os.W_OK):
-            raise NotWritten(f"cannot write {path}: it is read-only")  # whatever root may, and the folder allows
-        if target.read_bytes() != known:
-            raise NotLive(f"{path} was just saved by somebody else")
+            raise NotWritten(f"cannot write {path}: it is {_read_only(path)}")  # whatever root may
         try:
-            _replace(target, data)
-        except OSError:
-            _overwrite(target, data)
+            _replace(target, data, known)
+        except OSError as error:
+            if error.errno not in IN_PLACE:
+                raise
+            _overwrite(target, data, known)
+    except Saved:
+        raise NotLive(f"{path} was just saved by somebody else") from None
     except OSError as error:
         raise NotWritten(f"cannot write {path}: {error.strerror}") from None
 
 
-def _replace(target: Path, data: bytes) -> None:
+def _read_only(path: Path) -> str:
+    """Kubernetes mounts a volume of objects as links by way of `..data`."""
+    if path.is_symlink() and os.readlink(path).startswith("..data/"):
+        return "of a ConfigMap or Secret, which nobody in a Pod can change: a rollout needs its rules on a volume"
+    return "read-only"
+
+
+def _replace(target: Path, data: bytes, known: bytes) -> None:
     status = target.stat()
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
@@ -145,6 +163,8 @@ def _replace(target: Path, data: bytes) -> None:
             os.fchmod(handle, status.st_mode & 0o7777)
             file.flush()
             os.fsync(handle)
+        if target.read_bytes() != known:  # as late as can be: a disk may take long
+            raise Saved
         os.replace(name, target)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -152,9 +172,22 @@ def _replace(target: Path, data: bytes) -> None:
         raise
 
 
-def _overwrite(target: Path, data: bytes) -> None:
-    with target.open("r+b") as file:
-        file.write(data)
-        file.truncate()
-        file.flush()
-        os.fsync(file.fileno())
+def _overwrite(target: Path, data: bytes, known: bytes) -> None:
+    """What stood there comes back if there is no room for the whole: it has its place on the disk already."""
+    with target.open("r+b", buffering=0) as file:
+        if file.read() != known:
+            raise Saved
+        try:
+            _fill(file.fileno(), data)
+        except OSError:
+            with contextlib.suppress(OSError):
+                _fill(file.fileno(), known)
+            raise
+
+
+def _fill(file: int, data: bytes) -> None:
+    done = 0
+    while done < len(data):
+        done += os.pwrite(file, data[done:], done)
+    os.ftruncate(file, len(data))
+    os.fsync(file)

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +27,15 @@ routes:
 rollouts:
   shop-v2: {route: shop, from: v1, to: v2, steps: [{weight: 100}]}
 """
+
+
+def failing(number: int) -> Callable[..., Any]:
+    """A call that fails with this error."""
+
+    def call(*_: object, **__: object) -> Any:
+        raise OSError(number, os.strerror(number))
+
+    return call
 
 
 def read(data: bytes) -> RuleFile:
@@ -80,6 +92,63 @@ def test_a_read_only_file_is_left_alone(path: Path) -> None:
     assert path.read_text() == RULES
     with pytest.raises(NotWritten, match=r"cannot read .*gone.yaml: No such file"):
         edit(path.parent / "gone.yaml", 5.0, RULES.encode())
+
+
+def test_a_config_map_is_told_by_its_name(path: Path) -> None:
+    """As a kubelet lays one out: links by way of `..data`, which stay."""
+    folder = path.parent / "..2026_11_23"
+    folder.mkdir()
+    (path.parent / "..data").symlink_to(folder.name)
+    path.rename(folder / path.name)
+    path.symlink_to(f"..data/{path.name}")
+    path.chmod(0o444)
+    with pytest.raises(NotWritten, match=r"it is of a ConfigMap or Secret, .* a rollout needs its rules on a volume"):
+        edit(path, 5.0)
+    assert path.is_symlink() and path.read_text() == RULES
+
+
+def test_a_full_disk_leaves_the_file_as_it_was(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The only copy is not written into while there is no room for another."""
+    monkeypatch.setattr("tempfile.mkstemp", failing(errno.ENOSPC))
+    with pytest.raises(NotWritten, match="No space left on device"):
+        edit(path, 5.0)
+    assert path.read_text() == RULES and os.listdir(path.parent) == [path.name]
+
+
+def test_a_folder_of_others_is_no_obstacle(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is then written in place, and gets its text back where there is no room for the new one."""
+    monkeypatch.setattr("tempfile.mkstemp", failing(errno.EACCES))
+    number = path.stat().st_ino
+    edit(path, 5.0)
+    assert "{v1: 95,   v2: 5}" in path.read_text() and path.stat().st_ino == number
+    before, pwrite, full = path.read_text(), os.pwrite, iter([False, True])
+
+    def half(file: int, data: bytes, offset: int) -> int:
+        if next(full, False):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return pwrite(file, data[: len(data) // 2 + 1], offset)
+
+    monkeypatch.setattr("os.pwrite", half)
+    with pytest.raises(NotWritten, match="No space left on device"):
+        edit(path, 20.0)
+    assert path.read_text() == before
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_save_at_the_very_moment_is_not_overwritten(
+    path: Path, monkeypatch: pytest.MonkeyPatch, in_place: bool
+) -> None:
+    """Between the check of the new text and the moment it takes the place of the old one."""
+
+    def save(*_: object, **__: object) -> None:
+        path.write_text(RULES + "# by hand\n")
+        if in_place:
+            failing(errno.EACCES)()
+
+    monkeypatch.setattr(*("tempfile.mkstemp", save) if in_place else ("os.fsync", save))
+    with pytest.raises(NotLive, match="just saved by somebody else"):
+        edit(path, 5.0)
+    assert path.read_text() == RULES + "# by hand\n" and os.listdir(path.parent) == [path.name]
 
 
 def test_what_the_file_itself_forbids_is_not_saved(path: Path) -> None:
