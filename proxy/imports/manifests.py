@@ -15,6 +15,8 @@ from proxy.rules.read.nodes import Items, Map, Node, Path, Scalar, TreeError, tr
 DEFAULT_NAMESPACE = "default"
 NUMBER_DIGITS_MAX = 10
 """Digits of a number; Kubernetes' have 32 bits."""
+RULES = frozenset({"services", "routes", "rollouts", "tests"})
+"""Words of a rule file."""
 
 _mentions = re.compile(r"^(?:apiVersion|kind)\s*:", re.MULTILINE).search
 _mentions_in_json = re.compile(r'"apiVersion"\s*:').search
@@ -66,6 +68,8 @@ def _objects(root: Node, at: Path) -> Iterator[Object]:
     kind = text_at(root, "kind")
     if not isinstance(root, Map) or not kind:
         what = "expected a Kubernetes object, with `apiVersion` and `kind`"
+        if isinstance(root, Map) and root.entries.keys() & RULES:
+            what += "; rules do not stand beside them: `grayhound import` makes a rule file of the objects"
         raise TreeError([(root.line, root.column, at, what)])
     listed = get(root, "items")
     if kind.endswith("List") and isinstance(listed, Items):

@@ -33,6 +33,7 @@ def test_the_same_manifests_give_the_same_text() -> None:
         ("kind: Deployment\nmetadata: {name: web}\n", "x.yaml:1:1: nothing here gives a route: there is no Ingress"),
         ("kind: Ingress\nspec: {rules: [{host: a.b}]}\n", "x.yaml:1:1: nothing here gives a route"),
         ("kind: Ingress\n---\n- a\n", "x.yaml:3:1: expected a Kubernetes object"),
+        ("kind: Ingress\n---\nrollouts: {}\n", "`kind`; rules do not stand beside them: `grayhound import` makes"),
     ],
 )
 def test_what_gives_no_rules_is_a_fault(text: str, said: str) -> None:
