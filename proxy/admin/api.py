@@ -27,7 +27,7 @@ WAIT_MAX_S: Final = 300.0
 """For one answer of /api/drain: what stands between may end a connection that is silent for longer."""
 ENDPOINT: Final = tuple(one.name for one in fields(EndpointState))
 DRAIN_POLL_S: Final = 0.25
-"""As often as workers tell what they have under way."""
+"""Between two looks while somebody waits."""
 
 
 def config(view: View) -> dict[str, Any]:
@@ -108,6 +108,7 @@ async def drained(view: View, request: web.Request) -> dict[str, Any]:
     try:
         until = asyncio.get_running_loop().time() + _wait_s(request.query)
         while True:
+            await view.counted()
             drain = view.drains.drain(service, version)
             left_s = until - asyncio.get_running_loop().time()
             if drain.state == "idle" or left_s <= 0:

@@ -59,10 +59,10 @@ def make_app(view: View, host: str, token: Token | None = None) -> web.Applicati
             web.get("/static/{name}", _answer(asset)),
             web.get("/healthz", _answer(lambda _: _json({"alive": True}))),
             web.get("/readyz", _answer(lambda _: _ready(view))),
-            web.get("/metrics", _answer(lambda request: _metrics(view, request))),
+            web.get("/metrics", _answer(lambda request: _metrics(view, request), view)),
             web.get("/api/config", _answer(lambda _: _json(api.config(view)))),
-            web.get("/api/services", _answer(lambda _: _json(api.services(view)))),
-            web.get("/api/mirrors", _answer(lambda _: _json(mirrors(view)))),
+            web.get("/api/services", _answer(lambda _: _json(api.services(view)), view)),
+            web.get("/api/mirrors", _answer(lambda _: _json(mirrors(view)), view)),
             web.get("/api/rollouts", _answer(lambda _: _json(rollouts.rollouts(view)))),
             web.get("/api/rollouts/{rollout}", _answer(lambda request: _json(rollouts.rollout(view, request)))),
             web.post("/api/rollouts/{rollout}/{verb}", _answer(lambda request: _json(rollouts.act(view, request)))),
@@ -74,8 +74,12 @@ def make_app(view: View, host: str, token: Token | None = None) -> web.Applicati
     return app
 
 
-def _answer(make: Callable[[web.Request], web.Response]) -> Handler:
+def _answer(make: Callable[[web.Request], web.Response], counted: View | None = None) -> Handler:
+    """counted: the answer tells what workers count, up to now."""
+
     async def handler(request: web.Request) -> web.Response:
+        if counted is not None:
+            await counted.counted()
         return make(request)
 
     return handler

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import field
 from typing import Any, Protocol
 
@@ -34,6 +34,10 @@ class ConfigState:
     lines: dict[int, str] = field(default_factory=dict)
 
 
+async def at_once() -> None:
+    """There are no workers to be asked."""
+
+
 class Rollouts(Protocol):
     """Who carries out the rollouts of the rules in use."""
 
@@ -49,7 +53,8 @@ class View:
     """registry: every metric. rule_file: the rules in use, if there are any. config: as above.
 
     unready: why the container should get no traffic, a sentence each; empty: it is ready. drains: what is left of
-    each version. rollouts: who carries them out, if anybody does.
+    each version. rollouts: who carries them out, if anybody does. counted: returns when the registry has all that the
+    workers have counted by now.
     """
 
     registry: Registry
@@ -58,3 +63,4 @@ class View:
     unready: Callable[[], list[str]]
     drains: Drains
     rollouts: Rollouts | None = None
+    counted: Callable[[], Awaitable[None]] = at_once

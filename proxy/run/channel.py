@@ -5,11 +5,13 @@
                         health  dict[str, bool]   endpoint url -> active check's verdict
                         certificates Material     what TLS listeners show from now on, already examined
                         reopen  None              the access log goes on in a new file of its name
+                        count   int               hand in counts now, and say `counted` with this number
                         drain   float             take nothing new; end within so many seconds
     worker -> control   ready   None              listening
                         applied int               this generation is live
                         failed  (int, str)        could not apply it (a bug of ours); the last one serves on
                         counts  Counts            counter deltas; sent even when empty, as a sign of life
+                        counted int               the counts asked for under this number have been sent
                         gone    None              drained; the process ends
 
 Pickle is safe here and only here: both ends are our own processes, and the socketpair has no name.
@@ -35,7 +37,8 @@ from proxy.settings import Settings
 from proxy.steps import Steps
 
 Kind = Literal[
-    "start", "rules", "health", "certificates", "reopen", "drain", "ready", "applied", "failed", "counts", "gone"
+    "start", "rules", "health", "certificates", "reopen", "count", "drain",
+    "ready", "applied", "failed", "counts", "counted", "gone",
 ]  # fmt: skip
 LENGTH: Final = struct.Struct("!I")
 MESSAGE_BYTES_MAX: Final = 256 * 1024 * 1024

@@ -150,7 +150,14 @@ class Control:
         return 0
 
     def _view(self) -> View:
-        return View(self._registry, lambda: self._reloader.rule_file, self._config, self._unready, self._drains)
+        return View(
+            self._registry,
+            lambda: self._reloader.rule_file,
+            self._config,
+            self._unready,
+            self._drains,
+            counted=self._supervisor.count,
+        )
 
     def _living(self) -> dict[int, str]:
         return {worker.pid: f"worker {worker.number} (pid {worker.pid})" for worker in self._supervisor.workers}

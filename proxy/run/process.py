@@ -25,7 +25,7 @@ class Process:
     """A live worker process as control sees it. Times are the loop's.
 
     generation: the last it applied; told: the last it was sent, at told_at. successor: who relieves it; leaving: it has
-    been told to go. deaths: of those before it, in a row.
+    been told to go. deaths: of those before it, in a row. counted: the last number under which it handed in counts.
     """
 
     number: int
@@ -36,6 +36,7 @@ class Process:
     told: int = 0
     told_at: float = 0.0
     deaths: int = 0
+    counted: int = 0
     accepting: bool = False
     leaving: bool = False
     successor: Process | None = None
@@ -54,6 +55,11 @@ class Process:
     def taking(self, generation: int) -> bool:
         """It has been sent these rules and has yet to say what became of them."""
         return self.accepting and self.told == generation and self.generation < generation and not self.fault
+
+    @property
+    def counting(self) -> bool:
+        """It has begun and can be heard, so that it has something to hand in."""
+        return (self.accepting or self.leaving) and not self.silent.is_set()
 
     def kill(self) -> None:
         if not self.reaped.is_set():  # until then the pid cannot have gone to another process

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
@@ -31,6 +32,8 @@ REAP_S: Final = 2.0
 """From a worker's closing its channel to its end; one that takes longer is killed."""
 BEGIN_S: Final = 30.0
 """For a worker to begin when it relieves another; one that takes longer is given up, and the other stays."""
+COUNT_S: Final = 0.15
+"""For workers to hand in their counts when someone asks; one that is held up for longer is not waited for."""
 TURN_S: Final = 1.0
 """For a worker to take new rules before the next gets them all the same; the largest file takes half of it."""
 
@@ -59,6 +62,7 @@ class Supervisor:
         self._watcher = watcher
         self._workers: dict[int, Process] = {}  # by pid
         self._looping: set[int] = set()
+        self._asked = 0
         self._broken = ""
         self._relief: asyncio.Task[None] | None = None
         self._keepers: list[asyncio.Task[None]] = []
@@ -132,6 +136,18 @@ class Supervisor:
             late = [worker.number for worker in self.workers if worker.generation < generation and not worker.fault]
             return [f"worker {number} has not taken it after {timeout_s:g} s" for number in late]
         return [f"worker {worker.number}: {worker.fault}" for worker in self.workers if worker.fault]
+
+    async def count(self) -> None:
+        """Have every worker hand in what it has counted up to now; returns when all have, or COUNT_S later."""
+        number = self._asked = self._asked + 1
+        asked = [worker for worker in self._workers.values() if worker.counting]
+        for worker in asked:
+            worker.send(encode("count", number))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(COUNT_S):
+                while any(worker.counting and worker.counted < number for worker in asked):
+                    self._news.clear()
+                    await self._news.wait()
 
     async def accepted(self) -> None:
         """Wait until every worker accepts connections. Raises StartError if one of them never will."""
@@ -319,6 +335,8 @@ class Supervisor:
             case "counts":
                 self._watcher.merge(worker.pid, payload)
                 return
+            case "counted":
+                worker.counted = payload
             case "ready":
                 worker.accepting = not worker.leaving
                 self._looping.discard(worker.number)

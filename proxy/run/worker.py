@@ -28,7 +28,7 @@ from proxy.steps import Steps, T, finish
 from proxy.tasks import spawn
 
 COUNTS_INTERVAL_S: Final = 0.25
-"""What a killed worker's counts may miss, and how late a scrape may be."""
+"""What a killed worker's counts may miss, and how late those may be that nobody asks for."""
 GC_THRESHOLD: Final = (20_000, 20, 50)
 """The collector looks for cycles, and the hot path leaves none: the default would walk the young objects each time
 700 more of them live, so each time some hundred connections have come. A cycle that does arise goes a little later."""
@@ -75,6 +75,9 @@ class Worker:
             case "reopen":
                 if self._observer is not None:
                     self._observer.reopen()
+            case "count":
+                self._count()
+                self._channel.send(encode("counted", payload))
             case "drain":
                 self._drain_timeout_s = payload
                 self._told_to_drain.set()
@@ -122,7 +125,7 @@ class Worker:
         self._listening = True
         self._channel.send(encode("applied", start.rules.generation))
         self._channel.send(encode("ready", None))
-        self._count()
+        self._go_on_counting()
 
     def _apply(self, rules: Rules) -> None:
         """Apply them, after those that are being applied just now; what is overtaken meanwhile is left out."""
@@ -151,15 +154,18 @@ class Worker:
         finally:
             gc.enable()
 
-    def _count(self) -> None:
-        """Send counts at intervals, unless control is behind: deltas add up here and none is lost. Lines of the access
-        log that are too few for a batch go with them."""
-        assert self._gateway is not None
+    def _go_on_counting(self) -> None:
+        """Send counts at intervals. Lines of the access log that are too few for a batch go with them."""
         if self._observer is not None:
             self._observer.flush()
+        self._count()
+        asyncio.get_running_loop().call_later(COUNTS_INTERVAL_S, self._go_on_counting)
+
+    def _count(self) -> None:
+        """Send counts, unless control is behind: deltas add up here and none is lost."""
+        assert self._gateway is not None
         if self._channel.idle:
             self._channel.send(encode("counts", self._gateway.counts()))
-        asyncio.get_running_loop().call_later(COUNTS_INTERVAL_S, self._count)
 
     async def _drain(self) -> None:
         gateway = self._gateway

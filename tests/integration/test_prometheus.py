@@ -77,6 +77,13 @@ async def mixed_traffic(proxy: Proxy) -> Counter[str]:
     return sent
 
 
+async def test_a_scrape_has_all_that_was_answered_before_it(proxy: Proxy) -> None:
+    """It is the whole container as of now: each worker hands in what it has counted when somebody asks."""
+    for number in range(1, 21):
+        assert (await proxy.get("/shop"))[0] == 200
+        assert await proxy.metric("requests_total", 'route="shop"', 'code="200"') == number
+
+
 # --- promtool ------------------------------------------------------------------------------------------------------
 
 

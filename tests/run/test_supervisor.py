@@ -106,6 +106,21 @@ async def test_rules_that_do_not_arrive_are_said(supervisor: Supervisor) -> None
     assert await supervisor.applied(3, WAIT_S) == []
 
 
+async def test_counts_are_handed_in_when_asked_for(supervisor: Supervisor) -> None:
+    """Every worker answers, or is not waited for: also one that is stuck, and one that has died meanwhile."""
+    await supervisor.count()
+    assert [worker.counted for worker in supervisor.workers] == [1, 1]
+    stuck = pid_of(supervisor, 2)
+    os.kill(stuck, signal.SIGSTOP)
+    await supervisor.count()
+    assert [worker.counted for worker in supervisor.workers] == [2, 1]
+    os.kill(stuck, signal.SIGKILL)
+    while not supervisor.workers[-1].counted > 2:
+        await supervisor.count()
+    assert supervisor.accepting == 2
+    assert stuck not in [worker.pid for worker in supervisor.workers]
+
+
 async def test_drained_workers_are_not_replaced(supervisor: Supervisor) -> None:
     """After a drain no worker lives, and the container is out of service from its beginning."""
     draining = asyncio.get_running_loop().create_task(supervisor.drain(5.0))
