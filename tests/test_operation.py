@@ -85,7 +85,8 @@ def test_kubectl_makes_objects_of_what_is_applied() -> None:
     made = subprocess.run([kubectl, "kustomize", str(ROOT / folder)], capture_output=True, text=True, check=True).stdout
     kinds = re.findall(r"^kind: (\w+)$", made, re.MULTILINE)
     assert sorted(kinds) == [
-        "ConfigMap", "Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget", "Service", "Service",
+        "ConfigMap", "Deployment", "HorizontalPodAutoscaler", "NetworkPolicy", "PodDisruptionBudget", "Service",
+        "Service",
     ]  # fmt: skip
     assert "name: grayhound-rules\n" in made
 
