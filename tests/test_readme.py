@@ -19,7 +19,7 @@ from proxy.rules.split import shares
 from tests.serve import Proxy, run, services, serving
 
 ROOT = Path(__file__).parent.parent
-MANUAL = ["README.md", "docs/rules.md", "docs/migration.md", "docs/operation.md"]
+MANUAL = ["README.md", "docs/rules.md", "docs/rollouts.md", "docs/migration.md", "docs/operation.md"]
 PAGES = sorted(str(page.relative_to(ROOT)) for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")))
 README = "\n".join((ROOT / page).read_text() for page in MANUAL)
 """All that users read, the newcomer's page first."""
@@ -136,8 +136,8 @@ def test_the_synopsis_of_serve_names_every_option_and_no_other() -> None:
 
 
 def test_the_options_it_mentions_elsewhere_exist() -> None:
-    curl = {"cookie"}
-    assert set(re.findall(r"`--([a-z-]+)`", README)) <= OPTIONS | curl
+    of_others = {"cookie", "token-file"}  # of curl, and of `grayhound rollout`
+    assert set(re.findall(r"`--([a-z-]+)`", README)) <= OPTIONS | of_others
     assert settings.variable("listen") in README
 
 
