@@ -219,6 +219,8 @@ def _of_response(case: Passed, seen: Seen) -> tuple[str, str]:
         return CHANGED, "chunked"
     if b"content-length" in final.fields and status == 204:
         return CHANGED, "length"
+    if b"date" in hears.fields and b"date" not in final.fields:
+        return CHANGED, "no Date"
     if wants_close(request.fields, request.minor) and not seen.ended:
         return CHANGED, "not closed"
     answer = case.answer if isinstance(case.answer, bytes) else case.answer.data

@@ -17,6 +17,9 @@ import struct
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
+from functools import partial
 from typing import Any, Final
 
 from proxy.downstream.tls import Material
@@ -31,9 +34,36 @@ CUTS_MAX: Final = 24
 """Places where one message is cut in two, besides the run that goes byte by byte."""
 
 
-def wire(*lines: str, body: bytes = b"") -> bytes:
-    """A message from its lines."""
+DATE: Final = "Date: Sat, 01 Jan 2028 00:00:00 GMT"
+"""Of services' answers."""
+NOW: Final = "Date: Now, 00 Now 0000 00:00:00 GMT"
+"""What a client hears in place of the time at which it hears it, and of nothing else: a date the proxy has made."""
+
+
+def wire(*lines: str, body: bytes = b"", date: str = DATE) -> bytes:
+    """A message from its lines. A response has a Date as well, that of services; with NOW it is the proxy's own answer
+    (`own`), with "" it has none (`dateless`)."""
+    if date and lines[0].startswith("HTTP/"):
+        lines = (lines[0], date, *lines[1:])
     return "".join(line + "\r\n" for line in (*lines, "")).encode("latin-1") + body
+
+
+own: Final = partial(wire, date=NOW)
+dateless: Final = partial(wire, date="")
+
+
+def timed(heard: bytes) -> bytes:
+    """With NOW for each Date that is the present time, in the one form that may be sent (RFC 9110 section 5.6.7)."""
+    return re.sub(
+        rb"(?m)^Date: ((?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT)\r$", _timed, heard
+    )
+
+
+def _timed(line: re.Match[bytes]) -> bytes:
+    at = parsedate_to_datetime(line[1].decode())
+    well_formed = format_datetime(at, usegmt=True).encode() == line[1]
+    now = abs((datetime.now(UTC) - at).total_seconds()) < PATIENCE_S
+    return b"%b\r" % NOW.encode() if well_formed and now else line[0]
 
 
 TAIL: Final = wire("GET /tail HTTP/1.1", "Host: tail", "Connection: close")
@@ -231,13 +261,13 @@ class Client:
         """The next bytes, so many unless the connection ends before."""
         async with asyncio.timeout(PATIENCE_S):
             try:
-                return await self.reader.readexactly(size)
+                return timed(await self.reader.readexactly(size))
             except asyncio.IncompleteReadError as error:
-                return error.partial
+                return timed(error.partial)
 
     async def hear_head(self) -> bytes:
         async with asyncio.timeout(PATIENCE_S):
-            return await self.reader.readuntil(b"\r\n\r\n")
+            return timed(await self.reader.readuntil(b"\r\n\r\n"))
 
     async def hear_all(self) -> bytes:
         """Everything until the proxy ends the connection."""
@@ -246,7 +276,7 @@ class Client:
             with suppress(ConnectionError):
                 while piece := await self.reader.read(1 << 16):
                     heard += piece
-        return heard
+        return timed(heard)
 
     async def close(self) -> None:
         self.writer.close()

@@ -209,13 +209,15 @@ class Connection(asyncio.Protocol):
 
     def send_interim(self, head: ResponseHead) -> None:
         if self._minor and self._transport is not None:  # HTTP/1.0 knows no 1xx (RFC 9110 section 15.2)
-            self._transport.write(forward_response(head, b""))
+            self._transport.write(forward_response(head, b"" if head.dated else self._home.clock.date))
 
     def send_head(self, head: ResponseHead, added: bytes, length: int, data: bytes, done: bool) -> None:
         transport = self._transport
         if transport is None:
             return
         as_sent = True
+        if not head.dated:
+            added = self._home.clock.date + added  # RFC 9110 section 6.6.1
         if not self._minor or length == UNTIL_CLOSE:
             as_sent = False  # no Transfer-Encoding to HTTP/1.0, not even of a HEAD (RFC 9112 section 6.1)
             added += self._own_framing(length)
@@ -261,7 +263,8 @@ class Connection(asyncio.Protocol):
         keep = not self._close
         if keep and not self._minor:
             lines += b"Connection: keep-alive\r\n"
-        self._transport.write(answer(status, lines, body, keep=keep, head_only=head_only))
+        date = self._home.clock.date
+        self._transport.write(answer(status, lines, body, date, keep=keep, head_only=head_only))
 
     def abort(self) -> None:
         self._close = True

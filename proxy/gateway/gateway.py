@@ -7,7 +7,7 @@ import random
 import secrets
 import socket
 from collections.abc import Callable, Sequence
-from time import monotonic
+from time import monotonic, time
 from typing import Final
 
 from proxy.clock import TICK_S, Clock
@@ -44,7 +44,7 @@ class Gateway:
     """
 
     def __init__(self, settings: Settings, observer: Observer | None = None) -> None:
-        clock, counters = Clock(monotonic()), Counters()
+        clock, counters = Clock(monotonic(), time()), Counters()
         self._settings = settings
         self._observer = observer
         self._kept = KEPT_FIELDS if observer is not None else frozenset()
@@ -172,7 +172,8 @@ class Gateway:
             listener.close()
 
     def _tick(self) -> None:
-        now = self._state.clock.now = monotonic()
+        now = monotonic()
+        self._state.clock.move(now, time())
         for listener in self._listeners:
             listener.sweep(now)
         self._registry.sweep(now)

@@ -41,7 +41,8 @@ class Tunnel:
     def begin(self, head: ResponseHead, from_client: bytes, from_upstream: bytes) -> None:
         """Answer the upgrade and pass on what has already come from either side."""
         client, upstream = self.client.transport, self.upstream.transport
-        client.write(forward_response(head, b"", upgrade=True) + from_upstream)
+        added = b"" if head.dated else self._state.clock.date
+        client.write(forward_response(head, added, upgrade=True) + from_upstream)
         if from_client:
             upstream.write(from_client)
         client.set_protocol(self.client)

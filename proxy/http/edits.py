@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Final
 
+from proxy.http.headers import find_date
 from proxy.http.message import RequestHead, ResponseHead
 
 FINDERS_REMEMBERED_MAX: Final = 1024
@@ -49,7 +50,9 @@ class FieldEdits:
 
     def response(self, head: ResponseHead) -> ResponseHead:
         """The head that the client is to get."""
-        return ResponseHead(head.status, head.minor, head.fields, self.raw(head.raw), head.length, head.size)
+        raw = self.raw(head.raw)
+        dated = find_date(raw) is not None
+        return ResponseHead(head.status, head.minor, head.fields, raw, head.length, dated, head.size)
 
 
 class RequestEdits:

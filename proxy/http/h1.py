@@ -18,7 +18,7 @@ import httptools
 
 from proxy.errors import BadRequest, BadResponse
 from proxy.http.framing import BODILESS, LENGTH_DIGITS_MAX
-from proxy.http.headers import CLOSE, USUAL_CONNECTIONS
+from proxy.http.headers import CLOSE, USUAL_CONNECTIONS, find_date, nominated
 from proxy.http.message import Fields, RequestHead, ResponseHead
 from proxy.http.paths import matched_path
 
@@ -233,8 +233,10 @@ def read_response_head(raw: bytes) -> ResponseHead:
     if minor and len(found) == 1 and status >= 200 and status not in BODILESS:
         name, value = found[0]
         if name in _CONTENT_LENGTH and value.isdigit() and len(value) <= LENGTH_DIGITS_MAX:
-            return ResponseHead(status, 1, {b"content-length": (value,)}, raw, int(value))
-    return ResponseHead(status, minor, _fields(found), raw)
+            return ResponseHead(status, 1, {b"content-length": (value,)}, raw, int(value), find_date(raw) is not None)
+    fields = _fields(found)
+    dated = find_date(raw) is not None and not (b"connection" in fields and b"date" in nominated(fields))
+    return ResponseHead(status, minor, fields, raw, dated=dated)
 
 
 def _read_status_line(line: bytes) -> tuple[int, int]:
@@ -247,11 +249,15 @@ def _read_status_line(line: bytes) -> tuple[int, int]:
     return status, minor
 
 
-def answer(status: int, lines: bytes, body: bytes, *, keep: bool = False, head_only: bool = False) -> bytes:
-    """A whole response of the proxy's own. lines: its fields, but those of the connection and the body's length."""
+def answer(
+    status: int, lines: bytes, body: bytes, date: bytes, *, keep: bool = False, head_only: bool = False
+) -> bytes:
+    """A whole response of the proxy's own. lines: its fields, but those of the connection and the body's length.
+    date: the line of its Date, if `lines` has none."""
     bodiless = status in BODILESS  # they have no length either (RFC 9110 section 8.6)
     return b"".join((
         status_line(status),
+        b"" if find_date(b"\r\n" + lines) else date,
         lines,
         b"" if bodiless else b"Content-Length: %d\r\n" % len(body),
         b"\r\n" if keep else b"Connection: close\r\n\r\n",

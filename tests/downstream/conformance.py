@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from tests.talk import OK, Answer, forwarded, wire
+from tests.talk import NOW, OK, Answer, dateless, forwarded, own, wire
 
 MUST: Final = "must"
 """A proxy does as the case says, or lets only something sound of it pass (RFC 9110 section 2.2)."""
@@ -359,12 +359,17 @@ OLD_KEPT: Final = (wire("GET / HTTP/1.0", H, "Connection: keep-alive"), OLD[1])
 OLD_HEAD: Final = (wire("HEAD / HTTP/1.0", H), forwarded("HEAD / HTTP/1.1", H, via="1.0"))
 TO_CLOSE: Final = Answer(wire("HTTP/1.1 200 OK", "A: b", body=b"abc"), close=True)
 IN_CHUNKS: Final = b"3\r\nabc\r\n0\r\n\r\n"
-BAD: Final = wire("HTTP/1.1 502 Bad Gateway", "Content-Type: text/plain; charset=utf-8", "Content-Length: *", body=b"*")
+BAD: Final = own("HTTP/1.1 502 Bad Gateway", "Content-Type: text/plain; charset=utf-8", "Content-Length: *", body=b"*")
 
 
 def bad(name: str, section: str, answer: bytes, says: tuple[bytes, bytes] = GET, demand: str = MUST) -> Passed:
     """A response that may not be passed on: 502, and the connection to the client stays."""
     return Passed(name, section, *says, answer, BAD, demand=demand)
+
+
+def undated(name: str, answer: Answer | bytes, heard: bytes, says: tuple[bytes, bytes] = GET) -> Passed:
+    """A response without a Date, which is to get that of the moment."""
+    return Passed(name, "9110 6.6.1", *says, answer, heard)
 
 
 def fatal(name: str, section: str, answer: bytes) -> Passed:
@@ -435,6 +440,36 @@ RESPONSES: Final = (
     fatal("101 unasked", "9110 15.2.2", wire("HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", "Upgrade: x")),
     Offered("too many 1xx", "9110 15.2", *GET, wire("HTTP/1.1 102 Processing") * 17 + OK,
            wire("HTTP/1.1 102 Processing") * 16 + BAD),
+    # --- Date
+    undated("no Date", dateless("HTTP/1.1 200 OK", "Content-Length: 2", body=b"ok"),
+            dateless("HTTP/1.1 200 OK", "Content-Length: 2", NOW, body=b"ok")),
+    undated("no Date, 500", dateless("HTTP/1.1 500 x", "A: b", "Content-Length: 0"),
+            dateless("HTTP/1.1 500 x", "A: b", "Content-Length: 0", NOW)),
+    undated("no Date, 404 in chunks", dateless("HTTP/1.1 404 x", "Transfer-Encoding: chunked", body=CHUNKS),
+            dateless("HTTP/1.1 404 x", "Transfer-Encoding: chunked", NOW, body=CHUNKS)),
+    undated("no Date, 304", dateless("HTTP/1.1 304 x", "ETag: x"), dateless("HTTP/1.1 304 x", "ETag: x", NOW)),
+    undated("no Date, 204", dateless("HTTP/1.1 204 x"), dateless("HTTP/1.1 204 x", NOW)),
+    undated("no Date, HEAD", dateless("HTTP/1.1 200 OK", "Content-Length: 2"),
+            dateless("HTTP/1.1 200 OK", "Content-Length: 2", NOW), HEAD),
+    undated("no Date, until the close", Answer(dateless("HTTP/1.1 200 OK", "A: b", body=b"abc"), close=True),
+            dateless("HTTP/1.1 200 OK", "A: b", NOW, "Transfer-Encoding: chunked", body=IN_CHUNKS)),
+    undated("no Date from HTTP/1.0",
+            Answer(dateless("HTTP/1.0 200 OK", "Content-Length: 2", body=b"ok"), close=True),
+            dateless("HTTP/1.1 200 OK", "Content-Length: 2", NOW, body=b"ok")),
+    undated("no Date in 103", dateless("HTTP/1.1 103 x", "Link: x") + OK,
+            dateless("HTTP/1.1 103 x", "Link: x", NOW) + OK),
+    undated("fields that only look like a Date",
+            dateless("HTTP/1.1 200 OK", "X-Date: 1", "Dated: 2", "A: Date: 3", "Content-Length: 0"),
+            dateless("HTTP/1.1 200 OK", "X-Date: 1", "Dated: 2", "A: Date: 3", "Content-Length: 0", NOW)),
+    undated("a Date that Connection names", wire("HTTP/1.1 200 OK", "Connection: date", "Content-Length: 0"),
+            dateless("HTTP/1.1 200 OK", "Content-Length: 0", NOW)),
+    Passed("no Date, to HTTP/1.0", "9110 6.6.1", *OLD, dateless("HTTP/1.1 200 OK", "Content-Length: 2", body=b"ok"),
+           dateless("HTTP/1.1 200 OK", "Content-Length: 2", NOW, "Connection: close", body=b"ok"), ends=True),
+    Offered("a Date in lower case, of long ago", "9110 6.6.1", *GET,
+            dateless("HTTP/1.1 200 OK", "date:Sun, 06 Nov 1994 08:49:37 GMT", "Content-Length: 0"),
+            dateless("HTTP/1.1 200 OK", "date:Sun, 06 Nov 1994 08:49:37 GMT", "Content-Length: 0")),
+    Offered("a Date that is none", "9110 6.6.1", *GET, dateless("HTTP/1.1 200 OK", "DATE: x", "Content-Length: 0"),
+            dateless("HTTP/1.1 200 OK", "DATE: x", "Content-Length: 0")),
     # --- what may not pass
     bad("no status line", "9112 4", b"hello\r\n\r\n"),
     bad("a status of two digits", "9112 4", wire("HTTP/1.1 20 OK", "Content-Length: 0")),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.downstream.conformance import BAD, IN_CHUNKS, REFUSED, REQUESTS, RESPONSES, Passed, Refused
-from tests.talk import TAIL, TAIL_HEARD, Answer, Stage, Upstream, cuts, masked, stage
+from tests.talk import NOW, TAIL, TAIL_HEARD, Answer, Stage, Upstream, cuts, masked, stage
 
 
 def named(cases: Iterable[Any]) -> Any:
@@ -25,7 +25,7 @@ async def test_refused(case: Refused) -> None:
             the.upstream.heads.clear()
             heard = await the.ask(*says)
             assert heard.startswith(b"HTTP/1.1 %d " % case.status), (says, heard)
-            assert b"\r\nConnection: close\r\n" in heard
+            assert b"\r\nConnection: close\r\n" in heard and heard.count(f"\r\n{NOW}\r\n".encode()) == 1
             assert len(re.findall(rb"HTTP/1.1 \d", heard)) == 1
             assert the.upstream.heard == []
             if not case.body or says[0].startswith(case.says):

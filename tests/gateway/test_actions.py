@@ -9,10 +9,10 @@ import pytest
 from proxy.rules.model import RuleFile
 from proxy.rules.parse import parse
 from tests.gateway.test_exchange import refused_url
-from tests.talk import OK, TAIL, TAIL_HEARD, Answer, Upstream, forwarded, masked, stage, wire
+from tests.talk import NOW, OK, TAIL, TAIL_HEARD, Answer, Upstream, dateless, forwarded, masked, own, stage, wire
 
 BAD = wire("HTTP/1.1 503 Service Unavailable", "Content-Length: 2", body=b"no")
-FOUND = wire("HTTP/1.1 302 Found", "Location: https://a/x?y", "Content-Length: 0")
+FOUND = own("HTTP/1.1 302 Found", "Location: https://a/x?y", "Content-Length: 0")
 GET = wire("GET /x?y HTTP/1.1", "Host: a")
 
 
@@ -44,7 +44,7 @@ def file(route: str, version: str = "", service: str = "", more: str = "") -> Ca
         (wire("POST /x?y HTTP/1.1", "Host: a", "Transfer-Encoding: chunked", body=b"1\r\na\r\n0\r\n\r\n"), FOUND),
         (
             wire("GET /x?y HTTP/1.0", "Host: a", "Connection: keep-alive"),
-            wire("HTTP/1.1 302 Found", "Location: https://a/x?y", "Connection: keep-alive", "Content-Length: 0"),
+            own("HTTP/1.1 302 Found", "Location: https://a/x?y", "Connection: keep-alive", "Content-Length: 0"),
         ),
     ],
     ids=["GET", "HEAD", "a body with a length", "a body in chunks", "HTTP/1.0"],
@@ -75,7 +75,7 @@ async def test_a_rule_redirects_and_the_rest_goes_on() -> None:
     """The first rule that matches, as for versions; a redirect to itself passes on to the next rule."""
     rules = "[{match: {path: /x}, redirect: {path: /y, status: 308}}, {match: {path: /y}, redirect: {path: /y}}]"
     async with stage(rule_file=file(f"service: s, rules: {rules}")) as the:
-        moved = wire("HTTP/1.1 308 Permanent Redirect", "Location: http://a/y?y", "Content-Length: 0")
+        moved = own("HTTP/1.1 308 Permanent Redirect", "Location: http://a/y?y", "Content-Length: 0")
         assert await the.ask(GET + wire("GET /y HTTP/1.1", "Host: a") + TAIL) == moved + OK + TAIL_HEARD
 
 
@@ -93,17 +93,17 @@ async def test_a_route_without_service_passes_on_who_is_there_already() -> None:
     [
         (
             "body: hi",
-            wire("HTTP/1.1 200 OK", "Content-Type: text/plain; charset=utf-8", "Content-Length: 2", body=b"hi"),
+            own("HTTP/1.1 200 OK", "Content-Type: text/plain; charset=utf-8", "Content-Length: 2", body=b"hi"),
         ),
         (
             "status: 451, headers: {content-type: text/html, X-A: b}, body: <p>é",
-            wire("HTTP/1.1 451 Unavailable For Legal Reasons", "content-type: text/html", "X-A: b",
+            own("HTTP/1.1 451 Unavailable For Legal Reasons", "content-type: text/html", "X-A: b",
                  "Content-Length: 5", body="<p>é".encode()),
         ),
-        ("status: 404", wire("HTTP/1.1 404 Not Found", "Content-Length: 0")),
-        ("status: 204, headers: {x-a: b}", wire("HTTP/1.1 204 No Content", "x-a: b")),
-        ("status: 304, headers: {etag: '\"1\"'}", wire("HTTP/1.1 304 Not Modified", 'etag: "1"')),
-        ("status: 299", wire("HTTP/1.1 299 ", "Content-Length: 0")),
+        ("status: 404", own("HTTP/1.1 404 Not Found", "Content-Length: 0")),
+        ("status: 204, headers: {x-a: b}", own("HTTP/1.1 204 No Content", "x-a: b")),
+        ("status: 304, headers: {etag: '\"1\"'}", own("HTTP/1.1 304 Not Modified", 'etag: "1"')),
+        ("status: 299", own("HTTP/1.1 299 ", "Content-Length: 0")),
     ],
 )  # fmt: skip
 async def test_answers(respond: str, answer: bytes) -> None:
@@ -208,25 +208,44 @@ CHANGED = "service: s, response_headers: {set: {Server: me}, add: {a: b}, remove
     ],
 )
 async def test_changes_of_an_answer(sent: tuple[str, ...], heard: tuple[str, ...]) -> None:
-    """Every field of a name goes, whatever its case; framing stays as it came."""
+    """Every field of a name goes, whatever its case; framing stays as it came. Who takes off a service's Date gets the
+    proxy's own, as no answer goes without one (RFC 9110 section 6.6.1)."""
     chunked = "Transfer-Encoding: chunked" in sent
     body = b"2\r\nok\r\n0\r\n\r\n" if chunked else b"ok"
     answer = wire("HTTP/1.1 200 OK", *sent, body=body)
     async with stage(Upstream(answer, answer), rule_file=file(CHANGED)) as the:
         said = await the.ask(GET + TAIL)
-    assert said == wire("HTTP/1.1 200 OK", *heard, "Server: me", "a: b", body=body) + TAIL_HEARD
+    assert said == dateless("HTTP/1.1 200 OK", *heard, "Server: me", "a: b", NOW, body=body) + TAIL_HEARD
 
 
 async def test_changes_reach_the_proxys_own_answers() -> None:
     """Those of the route's redirects, and of its troubles too: a browser reads them by the same fields (CORS, HSTS)."""
     route = CHANGED + ", rules: [{match: {path: /x}, redirect: {path: /y}, response_headers: {remove: a}}]"
     async with stage(rule_file=file(route)) as the:
-        moved = wire("HTTP/1.1 302 Found", "Location: http://a/y?y", "Server: me", "Content-Length: 0")
+        moved = own("HTTP/1.1 302 Found", "Location: http://a/y?y", "Server: me", "Content-Length: 0")
         assert await the.ask(GET + TAIL) == moved + TAIL_HEARD
         the.endpoints[0].up = False
         the.endpoints[0].judge()
         heard = await the.ask(wire("GET /else HTTP/1.1", "Host: a", "Connection: close"))
         assert heard.startswith(b"HTTP/1.1 503 ") and b"\r\nServer: me\r\na: b\r\n" in heard
+
+
+@pytest.mark.parametrize(
+    "action", ["service: s", "respond: {status: 404}", "redirect: {path: /b}", "respond: {headers: {date: never}}"]
+)
+async def test_the_rules_may_say_when_it_is(action: str) -> None:
+    """A Date that rules set is the only one."""
+    route = f"{action}, response_headers: {{set: {{DATE: x}}}}"
+    async with stage(rule_file=file(route)) as the:
+        heard = await the.ask(wire("GET / HTTP/1.1", "Host: a", "Connection: close"))
+    assert [line for line in heard.split(b"\r\n") if line.lower().startswith(b"date:")] == [b"DATE: x"]
+
+
+async def test_an_answer_with_a_date_of_its_own() -> None:
+    """`respond` says it, and nothing is added."""
+    async with stage(rule_file=file("respond: {status: 204, headers: {date: never}}")) as the:
+        heard = await the.ask(wire("GET / HTTP/1.1", "Host: a", "Connection: close"))
+    assert heard == dateless("HTTP/1.1 204 No Content", "date: never", "Connection: close")
 
 
 async def test_the_cookie_of_a_sticky_rule_stays() -> None:
@@ -242,6 +261,6 @@ async def test_changes_reach_the_head_that_opens_a_tunnel() -> None:
     accept = wire("HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", "Upgrade: websocket", "Server: it")
     ask = wire("GET /chat HTTP/1.1", "Host: a", "Connection: Upgrade", "Upgrade: websocket")
     async with stage(Answer(accept, close=True), rule_file=file(CHANGED)) as the:
-        assert await the.ask(ask) == wire(
-            "HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", "Upgrade: websocket", "Server: me", "a: b"
+        assert await the.ask(ask) == dateless(
+            "HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", "Upgrade: websocket", "Server: me", "a: b", NOW
         )

@@ -8,7 +8,7 @@ from collections import Counter
 
 from proxy.clock import TICK_S
 from proxy.rules.model import Limits, Otherwise, Retry, Route, RuleFile
-from tests.talk import OK, TAIL, TAIL_HEARD, Answer, Upstream, rules, stage, until, wire
+from tests.talk import NOW, OK, TAIL, TAIL_HEARD, Answer, Upstream, dateless, rules, stage, until, wire
 
 GET = wire("GET / HTTP/1.1", "Host: a")
 LAST = wire("GET / HTTP/1.1", "Host: a", "Connection: close")
@@ -173,3 +173,13 @@ async def test_request_ids_differ() -> None:
     async with stage() as the:
         ids = {the.gateway._state.request_id() for _ in range(100)}
         assert len(ids) == 100 and all(len(one) == 24 and int(one, 16) for one in ids)
+
+
+async def test_answers_say_what_time_it_is_now() -> None:
+    """The date of a response goes on while the gateway serves, whatever it was (RFC 9110 section 6.6.1)."""
+    async with stage(Upstream(dateless("HTTP/1.1 204 No Content"), dateless("HTTP/1.1 204 No Content"))) as the:
+        clock = the.gateway._state.clock
+        clock.move(clock.now, 0.0)
+        assert b"\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n" in await the.ask(LAST)
+        await until(lambda: b"1970" not in clock.date, "the clock moves")
+        assert await the.ask(LAST) == dateless("HTTP/1.1 204 No Content", NOW, "Connection: close")

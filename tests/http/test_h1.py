@@ -14,7 +14,7 @@ from proxy.http.h1 import (
     read_response_head,
     status_line,
 )
-from tests.talk import wire
+from tests.talk import DATE, wire
 
 
 @pytest.mark.parametrize(
@@ -100,15 +100,21 @@ def test_heads_that_upgrade_are_read() -> None:
 def test_answers_of_the_proxys_own() -> None:
     """Whole responses; kept open only if asked for; no body and no length where the status has none."""
     plain = b"Content-Type: text/plain\r\n"
-    assert answer(404, plain, b"no\n", keep=True) == wire(
+    date = f"{DATE}\r\n".encode()
+    assert answer(404, plain, b"no\n", date, keep=True) == wire(
         "HTTP/1.1 404 Not Found", "Content-Type: text/plain", "Content-Length: 3", body=b"no\n"
     )
-    assert b"\r\nConnection: close\r\n\r\nno\n" in answer(404, plain, b"no\n")
-    assert answer(503, b"A: b\r\n", b"x", head_only=True) == wire(
+    assert b"\r\nConnection: close\r\n\r\nno\n" in answer(404, plain, b"no\n", date)
+    assert answer(503, b"A: b\r\n", b"x", date, head_only=True) == wire(
         "HTTP/1.1 503 Service Unavailable", "A: b", "Content-Length: 1", "Connection: close"
     )
-    assert answer(204, b"", b"no", keep=True) == wire("HTTP/1.1 204 No Content")  # RFC 9110 section 8.6: no length
-    assert answer(304, b"", b"no", keep=True) == wire("HTTP/1.1 304 Not Modified")
+    assert answer(204, b"", b"no", date, keep=True) == wire(
+        "HTTP/1.1 204 No Content"
+    )  # RFC 9110 section 8.6: no length
+    assert answer(304, b"", b"no", date, keep=True) == wire("HTTP/1.1 304 Not Modified")
+    for own in (b"Date: x\r\n", b"A: b\r\ndATE:x\r\n"):  # that the rules say
+        assert answer(304, own, b"", date, keep=True) == b"HTTP/1.1 304 Not Modified\r\n%b\r\n" % own
+    assert b"\r\nX-Date: 1\r\n" in answer(304, b"X-Date: 1\r\n", b"", date) != answer(304, b"X-Date: 1\r\n", b"", b"")
     assert status_line(299) == b"HTTP/1.1 299 \r\n" and status_line(451).startswith(b"HTTP/1.1 451 ")
 
 

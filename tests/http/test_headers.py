@@ -224,13 +224,13 @@ def test_request_line_is_the_proxys_own(line: str, host: str | None, first: str,
     ("raw", "kept"),
     [
         (
-            wire("HTTP/1.1 200 OK", "A: b", "Content-Length: 0"),
+            wire("HTTP/1.1 200 OK", "A: b", "Content-Length: 0", date=""),
             ["HTTP/1.1 200 OK", "A: b", "Content-Length: 0", "N: 1"],
         ),
-        (wire("HTTP/1.0 200 OK", "A: b"), ["HTTP/1.1 200 OK", "A: b", "N: 1"]),
-        (wire("HTTP/1.1 200 OK", "Connection: x", "X: 1", "Keep-Alive: 2"), ["HTTP/1.1 200 OK", "N: 1"]),
-        (wire("HTTP/1.1 204 x", "Content-Length: 0"), ["HTTP/1.1 204 x", "N: 1"]),
-        (wire("HTTP/1.1 204 x", "Transfer-Encoding: chunked"), ["HTTP/1.1 204 x", "N: 1"]),
+        (wire("HTTP/1.0 200 OK", "A: b", date=""), ["HTTP/1.1 200 OK", "A: b", "N: 1"]),
+        (wire("HTTP/1.1 200 OK", "Connection: x", "X: 1", "Keep-Alive: 2", date=""), ["HTTP/1.1 200 OK", "N: 1"]),
+        (wire("HTTP/1.1 204 x", "Content-Length: 0", date=""), ["HTTP/1.1 204 x", "N: 1"]),
+        (wire("HTTP/1.1 204 x", "Transfer-Encoding: chunked", date=""), ["HTTP/1.1 204 x", "N: 1"]),
     ],
 )
 def test_what_a_client_is_told(raw: bytes, kept: list[str]) -> None:
