@@ -81,7 +81,7 @@ def _service(view: View, rule_file: RuleFile, service: Service, drains: list[Dra
             if not drain.in_rules and drain.state != "idle"
         ],
         # In the rules until a while ago, and nothing is left of them.
-        "idle": [drain.version for drain in drains if drain.lately and drain.state == "idle"],
+        "idle": [{"version": drain.version} for drain in drains if drain.lately and drain.state == "idle"],
         "rules": [entry for route in rule_file.routes if route.service == service.name for entry in _rules(route)],
     }
 

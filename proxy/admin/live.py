@@ -122,7 +122,7 @@ def snapshot(
     busiest = set(sorted(known, key=lambda name: rates.get(name, 0.0), reverse=True)[:SERVICES_MAX])
     services = api.services(view, busiest)["services"]
     for service in services:
-        for version in service["versions"] + service["draining"]:
+        for version in service["versions"] + service["draining"] + service["idle"]:
             name = (service["service"], version["version"])
             version["live"] = None if figures is None else _live(figures.get(name, NOTHING), rates.get(name[0], 0.0))
         for rule in service["rules"]:

@@ -101,7 +101,7 @@ def test_services_show_versions_endpoints_and_shares(registry: Registry) -> None
     registry.merge(1, Counts(gauge={"requests_in_flight": {("shop", "v2"): 3}}, endpoints=said))
     registry.set_health({V1: False})
     (shop,) = api.services(view(registry))["services"]
-    assert (shop["service"], shop["stable"], shop["draining"], shop["idle"]) == ("shop", "v1", [], ["v0"])
+    assert (shop["service"], shop["stable"], shop["draining"], shop["idle"]) == ("shop", "v1", [], [{"version": "v0"}])
     old, new = shop["versions"]
     assert (old["version"], old["in_flight"], new["version"], new["in_flight"]) == ("v1", 0, "v2", 3)
     assert old["endpoints"][0]["up"] is False and old["endpoints"][0]["healthy"] is False

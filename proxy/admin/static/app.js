@@ -1,84 +1,53 @@
-// The stream of snapshots, and who is told of them.
+// Who is told of each snapshot, and what is said when none come.
 
 import { startAsking } from "./change.js";
-import { announce, byId, say } from "./dom.js";
+import { announce, byId, look, say } from "./dom.js";
 import { startExplain } from "./explain.js";
 import { showMirrors } from "./mirrors.js";
 import { showRollouts } from "./rollouts.js";
-import { showReady, showRules, showTotals } from "./rules.js";
+import { showRules } from "./rules.js";
 import { showServices } from "./services.js";
+import { follow } from "./stream.js";
+import { showReady, showTotals } from "./totals.js";
+import { learn } from "./versions.js";
 import { clock } from "./words.js";
 
-const SILENT_MS = 5000; // snapshots come each second
-const RETRY_MS = [1000, 2000, 3000, 5000];
+const PARTS = [learn, showReady, showTotals, showRules, showRollouts, showServices, showMirrors];
 
-let source = null,
-  watchdog = 0,
-  retry = 0,
-  tries = 0,
-  lastAt = 0;
+let lastAt = 0,
+  away = false;
 
-function show(snapshot) {
-  showReady(snapshot);
-  showTotals(snapshot);
-  showRules(snapshot);
-  showRollouts(snapshot);
-  showServices(snapshot);
-  showMirrors(snapshot);
-  say(byId("about"), `Grayhound ${snapshot.version}. Figures are of the last ${snapshot.window_s} seconds.`);
-}
-
-function received(event) {
-  const snapshot = JSON.parse(event.data);
-  if (tries) announce("Live again");
-  tries = 0;
+function received(snapshot) {
+  if (away) announce("Live again");
+  away = false;
   lastAt = snapshot.at;
-  watch();
   document.body.classList.remove("stale");
   byId("lost").hidden = true;
-  byId("stream").className = "stream live";
-  say(byId("stream"), `Live ${clock(snapshot.at)}`);
-  show(snapshot);
+  showStream("stream live", "Live", clock(snapshot.at));
+  for (const show of PARTS) show(snapshot);
+  for (const link of document.querySelectorAll(".top nav a"))
+    link.parentElement.hidden = document.querySelector(link.getAttribute("href")).hidden;
+  say(byId("window"), snapshot.services.length ? `figures of the last ${snapshot.window_s} s` : "");
+  say(byId("about"), `Grayhound ${snapshot.version}`);
 }
 
-function watch() {
-  clearTimeout(watchdog);
-  watchdog = setTimeout(lost, SILENT_MS);
-}
-
-function lost() {
-  stop();
-  const wait = RETRY_MS[Math.min(tries, RETRY_MS.length - 1)];
-  if (!tries++) announce("The live view is interrupted. The figures are old.");
+function lost(why, wait) {
+  if (!away) announce("The live view is interrupted. The figures are old.");
+  away = true;
   document.body.classList.add("stale");
-  byId("stream").className = "stream";
-  say(byId("stream"), "Not live");
+  showStream("stream", "Not live", "");
   byId("lost").hidden = false;
-  const since = lastAt ? `Figures are from ${clock(lastAt)}. ` : "";
-  say(
-    byId("lost"),
-    `No answer from the proxy's admin port, or too many dashboards are open. ${since}Trying again, every ${wait / 1000} s.`,
-  );
-  retry = setTimeout(start, wait);
+  const since = lastAt ? ` What is shown is from ${clock(lastAt)}.` : "";
+  const trouble = why ? `The admin port says: ${why}.` : "No answer from the proxy's admin port.";
+  say(byId("lost").firstElementChild, `${trouble}${since} Trying again every ${wait / 1000} s.`);
 }
 
-function start() {
-  stop();
-  source = new EventSource("api/events");
-  source.onmessage = received;
-  source.onerror = lost;
-  watch();
+function showStream(classes, text, at) {
+  const [state, moment] = look(byId("stream"), classes).children;
+  say(state, text);
+  say(moment, at);
 }
 
-function stop() {
-  clearTimeout(watchdog);
-  clearTimeout(retry);
-  source?.close();
-  source = null;
-}
-
-// Nobody looks at a hidden page: it costs the proxy nothing.
-document.addEventListener("visibilitychange", () => (document.hidden ? stop() : start()));
 startAsking();
 startExplain();
-start();
+follow("api/events", received, lost);

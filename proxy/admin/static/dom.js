@@ -21,6 +21,12 @@ export function say(node, text) {
   return node;
 }
 
+/** As `say`, for classes. */
+export function look(node, classes) {
+  if (node.className !== classes) node.className = classes;
+  return node;
+}
+
 /** Keep one child for each item, in their order. `make` gives {node, show}; `show` is told each new state of its item. */
 export function keyed(container, items, key, make) {
   const known = (container.known ??= new Map());
@@ -47,36 +53,22 @@ export function announce(text) {
   byId("announcer").textContent = text;
 }
 
-const SVG = "http://www.w3.org/2000/svg";
-const POINTS = 90;
-
-/** The last minute and a half of a figure, as a line. The figure itself stands beside it. */
-export function sparkline(name) {
-  const node = document.createElementNS(SVG, "svg");
-  const line = document.createElementNS(SVG, "path");
-  node.setAttribute("class", `spark ${name}`);
-  node.setAttribute("viewBox", `0 0 ${POINTS - 1} 20`);
-  node.setAttribute("preserveAspectRatio", "none");
-  node.setAttribute("aria-hidden", "true");
-  node.append(line);
-  const values = [];
+/** Parts of a whole, side by side in the colours of their versions. parts: [class, size, words]. */
+export function shareBar(title) {
+  const node = h("span.shares", { role: "img" });
   return {
     node,
-    add(value, top = 0) {
-      values.push(value ?? null);
-      if (values.length > POINTS) values.shift();
-      const highest = Math.max(top, ...values) || 1;
-      let path = "",
-        pen = "M";
-      values.forEach((one, at) => {
-        if (one === null) {
-          pen = "M";
-          return;
-        }
-        path += `${pen}${POINTS - values.length + at} ${(19 - (18 * one) / highest).toFixed(1)}`;
-        pen = "L";
+    show(parts) {
+      const known = parts.filter(([, size]) => size);
+      node.classList.toggle("none", !known.length);
+      node.ariaLabel = known.length ? `${title}: ${known.map(([, , words]) => words).join(", ")}` : "No requests";
+      while (node.childElementCount > parts.length) node.lastElementChild.remove();
+      while (node.childElementCount < parts.length) node.append(h("span"));
+      parts.forEach(([colour, size], at) => {
+        look(node.children[at], colour);
+        node.children[at].hidden = !size;
+        node.children[at].style.flexGrow = 100 * (size || 0); // with less than 1 in all, some room would stay empty
       });
-      line.setAttribute("d", path);
     },
   };
 }

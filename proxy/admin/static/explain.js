@@ -1,6 +1,7 @@
 // Asks /api/explain, and shows the way of the request through the rules.
 
 import { byId, h } from "./dom.js";
+import { colour } from "./versions.js";
 import { share } from "./words.js";
 
 const UNFIT_MAX = 8; // routes that do not fit
@@ -32,7 +33,8 @@ async function ask(form) {
 }
 
 function* told(trace) {
-  yield h("p.decision", {}, ...decision(trace));
+  const hue = trace.version ? colour(trace.service, trace.version) : "of-none";
+  yield h(`p.decision.${hue}`, {}, ...decision(trace));
   const unfit = trace.routes.filter((route) => route.outcome === "does not fit");
   yield h("ol.trace", {}, ...trace.routes.filter((route) => route.outcome !== "does not fit").map(route));
   if (unfit.length) {
@@ -46,9 +48,10 @@ function* told(trace) {
     ["Changed of the request", trace.request],
     ["Changed of the response", trace.response],
     ["Copied", trace.copies],
+    ["Who stands in", trace.stand_ins],
   ])
     if (lines.length)
-      yield h("div", {}, h("h3.small", {}, title), h("ul.plain", {}, ...lines.map((line) => h("li", {}, line))));
+      yield h("div", {}, h("h3", {}, title), h("ul.plain", {}, ...lines.map((line) => h("li", {}, line))));
 }
 
 function decision(trace) {

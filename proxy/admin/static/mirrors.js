@@ -1,7 +1,8 @@
 // What became of copies, and how their answers differed from the real ones.
 
 import { byId, h, keyed, say } from "./dom.js";
-import { clock, count, percent, share } from "./words.js";
+import { colour } from "./versions.js";
+import { count, moment, percent, share } from "./words.js";
 
 const RESULTS = {
   answered: "answered, not compared",
@@ -40,7 +41,7 @@ function card(first) {
       say(
         what,
         mirror.rules
-          .map((rule) => `${share(rule.percent / 100)} of ${rule.route} / ${rule.rule || "no rule"}`)
+          .map((rule) => `${share(rule.percent / 100)} of ${rule.route} / ${rule.rule || "otherwise"}`)
           .join(", "),
       );
       keyed(
@@ -79,20 +80,20 @@ async function load(mirror, into) {
   try {
     const all = (await (await fetch("api/mirrors")).json()).mirrors;
     const found = all.find((one) => one.service === mirror.service && one.version === mirror.version);
-    into.replaceChildren(...(found?.examples ?? []).map(example));
+    into.replaceChildren(...(found?.examples ?? []).map((one) => example(mirror.service, one)));
   } catch {
     into.replaceChildren(h("p", {}, "They could not be fetched; close this and open it again."));
   }
 }
 
-function example(one) {
+function example(service, one) {
   const rows = one.differences.flatMap((kind) =>
     kind === "headers" ? fields(one) : [[kind, told(one.real, kind), told(one.mirror, kind)]],
   );
   return h(
     "article.example",
     {},
-    h("p", {}, h("code", {}, `${one.method} ${one.host}${one.path}`), " ", h("span.muted", {}, clock(one.at))),
+    h("p", {}, h("code", {}, `${one.method} ${one.host}${one.path}`), " ", h("span.muted", {}, moment(one.at))),
     h(
       "table",
       {},
@@ -104,8 +105,8 @@ function example(one) {
           "tr",
           {},
           h("td"),
-          h("th", { scope: "col" }, `${one.real.version} (real)`),
-          h("th", { scope: "col" }, `${one.mirror.version} (copy)`),
+          h(`th.named.${colour(service, one.real.version)}`, { scope: "col" }, `${one.real.version} (real)`),
+          h(`th.named.${colour(service, one.mirror.version)}`, { scope: "col" }, `${one.mirror.version} (copy)`),
         ),
       ),
       h(

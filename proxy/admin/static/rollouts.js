@@ -1,12 +1,13 @@
-// The rollouts of the rules: where each stands, what its gates say, and a person's word in it.
+// The rollouts of the rules: where each stands, what its gates say, and what has happened.
 
-import { change } from "./change.js";
-import { announce, byId, h, keyed, say } from "./dom.js";
-import { clock, duration, share } from "./words.js";
+import { announce, byId, h, keyed, look, say, shareBar } from "./dom.js";
+import { steering } from "./steer.js";
+import { colour, serviceOf } from "./versions.js";
+import { duration, moment, percent, share } from "./words.js";
 
 const PHASES = {
   pending: ["Not begun", ""],
-  progressing: ["Progressing", "ok"],
+  progressing: ["Progressing", "run"],
   waiting: ["Waiting for you", "warn"],
   paused: ["Paused", "warn"],
   promoted: ["Promoted", "ok"],
@@ -14,30 +15,8 @@ const PHASES = {
 };
 const OUTCOMES = { holds: ["✓", "ok", "holds"], fails: ["✕", "bad", "fails"] };
 const NOT_JUDGED = ["–", "none", "no verdict"];
-const GOING = ["progressing", "waiting", "paused"];
 
-// verb, its button, in which phases; whether it is asked again, and how
-const VERBS = [
-  { verb: "promote", text: "Next step", phases: GOING },
-  { verb: "resume", text: "Resume", phases: ["paused"], look: "quiet" },
-  { verb: "pause", text: "Pause", phases: ["progressing", "waiting"], look: "quiet" },
-  {
-    verb: "promote",
-    text: "Promote fully",
-    phases: GOING,
-    look: "quiet",
-    query: "?full=true",
-    sure: (one) => `${one.to} gets the weight of the last step at once, whatever the gates say.`,
-  },
-  { verb: "retry", text: "Start again", phases: ["paused", "rolled_back"], look: "quiet" },
-  {
-    verb: "abort",
-    text: "Roll back",
-    phases: ["pending", ...GOING, "promoted"],
-    look: "danger",
-    sure: (one) => `${one.to} gets nothing more, and all of it goes to ${one.from}.`,
-  },
-];
+const SCROLL_FROM = 4; // steps: on a phone more are scrolled sideways, by keyboard, too
 
 export function showRollouts({ rollouts = [] }) {
   byId("rollouts").hidden = !rollouts.length;
@@ -51,89 +30,105 @@ export function showRollouts({ rollouts = [] }) {
 
 function card(first) {
   const title = h("h3", { tabIndex: -1 }, first.rollout),
-    phase = h("p.pill");
-  const what = h("p.muted"),
-    reason = h("p"),
-    obstacle = h("p.notice.warn", { hidden: true }),
-    answer = h("p.answer", { role: "status" });
-  const steps = h("ol.steps", { ariaLabel: "Steps" }),
-    held = h("progress", { hidden: true }),
-    heldText = h("p.muted");
-  const gates = h("ul.gates", { ariaLabel: "Gates" }),
-    journal = h("ol.journal");
-  const more = h("details", {}, h("summary", {}, "What happened"), journal);
-  const path = `api/rollouts/${encodeURIComponent(first.rollout)}`;
-  let latest = first,
-    before = "";
-  more.addEventListener("toggle", () => more.open && tell(path, journal));
-  const act = async (verb) => {
-    const sure = verb.sure && {
-      title: `${verb.text}: ${first.rollout}`,
-      text: verb.sure(latest),
-      button: verb.text,
-      danger: verb.look === "danger",
-    };
-    const said = await change(`${path}/${verb.verb}${verb.query ?? ""}`, sure);
-    if (said !== null) say(answer, said || `${verb.text}: done.`);
-    answer.classList.toggle("bad", Boolean(said));
-    if (document.activeElement === document.body) title.focus(); // the button has gone with its phase
-  };
-  const buttons = VERBS.map((verb) => {
-    const node = h(`button${verb.look ? `.${verb.look}` : ""}`, { type: "button" }, verb.text);
-    node.addEventListener("click", () => act(verb));
-    return { verb, node };
-  });
-  const buttonRow = h("div.buttons", { role: "group", ariaLabel: `Steer ${first.rollout}` });
-  buttonRow.append(...buttons.map((one) => one.node));
+    phase = h("span.pill"),
+    reason = h("span.reason"),
+    obstacle = h("p.notice.warn", { hidden: true });
+  const weights = shareBar("Weight"),
+    legend = h("p.legend"),
+    steps = h("ol.steps", { ariaLabel: "Steps", ...(first.steps.length > SCROLL_FROM ? { tabIndex: 0 } : {}) }),
+    gatesTitle = h("h4"),
+    gates = h("ul.gates", { ariaLabel: "Gates" });
+  const buttons = steering(first.rollout, title),
+    past = journal(`api/rollouts/${encodeURIComponent(first.rollout)}`);
   const node = h(
     "article.card.rollout",
     {},
-    h("header", {}, title, phase),
+    h(
+      "header",
+      {},
+      title,
+      phase,
+      reason,
+      h("span.muted.where", {}, `${first.route} / ${first.rule || "no rule"}`),
+    ),
+    obstacle,
     h(
       "div.halves",
       {},
-      h("div", {}, what, steps, held, heldText),
-      h("div", {}, reason, obstacle, gates, buttonRow, answer),
+      h("div", {}, weights.node, legend, steps),
+      h("div", {}, gatesTitle, first.gates.length ? gates : h("p.muted", {}, "None: it goes on by time alone.")),
     ),
-    more,
+    ...buttons.nodes,
+    past.node,
   );
+  let before = "";
   return {
     node,
     show(one) {
-      latest = one;
-      const [text, look] = PHASES[one.phase] ?? [one.phase, ""];
+      const service = serviceOf(one.route);
+      const [from, to] = [colour(service?.service, one.from, 0), colour(service?.service, one.to, 1)];
+      const [text, kind] = PHASES[one.phase] ?? [one.phase, ""];
       say(phase, text);
-      phase.className = `pill ${look}`;
-      const now = `${one.phase} ${one.step} ${one.reason}`;
-      if (before && now !== before) {
-        announce(`Rollout ${one.rollout}: ${text}, step ${one.step} of ${one.steps.length}`);
-        if (more.open) tell(path, journal);
-      }
-      before = now;
-      const where = `${one.route} / ${one.rule || "no rule"}: from ${one.from} to ${one.to}`;
-      say(what, one.live_weight === null ? where : `${where}, which has ${share(one.live_weight / 100)}`);
-      showSteps(steps, one);
-      const holding = one.phase === "progressing" && one.hold_s > 0;
-      held.hidden = !holding;
-      held.max = Math.max(one.hold_s, 1);
-      held.value = Math.min(one.held_s, one.hold_s);
-      held.ariaLabel = `Step ${one.step} of ${one.steps.length}`;
-      say(heldText, holding ? `Held ${duration(one.held_s)} of ${duration(one.hold_s)}` : "");
-      say(reason, one.reason);
+      look(phase, `pill ${kind}`);
+      say(reason, one.phase === "progressing" ? held(one) : one.reason);
       obstacle.hidden = !one.obstacle;
-      say(obstacle, one.obstacle ?? "");
+      say(obstacle, one.obstacle ? `The rule file cannot be changed: ${one.obstacle}` : "");
+      const live = one.live_weight ?? one.weight;
+      weights.show([
+        [from, 100 - live, `${one.from} ${share(1 - live / 100)}`],
+        [to, live, `${one.to} ${share(live / 100)}`],
+      ]);
+      keyed(legend, [[one.from, from, 1 - live / 100, one], [one.to, to, live / 100, one]], ([name]) => name, part);
+      look(steps, `steps ${to}`);
+      showSteps(steps, one);
+      say(gatesTitle, ["promoted", "rolled_back"].includes(one.phase) ? "Gates, as last judged" : "Gates");
       keyed(
         gates,
         one.gates.map((gate, at) => ({ ...gate, at })),
         (gate) => `${gate.at} ${gate.gate}`,
         gateLine,
       );
-      for (const { verb, node: button } of buttons) button.hidden = !verb.phases.includes(one.phase);
+      buttons.show(one);
+      const now = `${one.phase} ${one.step} ${one.reason}`;
+      if (before && now !== before) {
+        announce(`Rollout ${one.rollout}: ${text}, step ${one.step} of ${one.steps.length}`);
+        past.again();
+      }
+      before = now;
     },
   };
 }
 
-/** The journal, the latest first. */
+const held = (one) => {
+  if (!one.hold_s) return "";
+  if (one.held_s >= one.hold_s) return `held ${duration(one.hold_s)}, waits for its gates`;
+  return `${duration(one.hold_s - one.held_s)} of ${duration(one.hold_s)} left in step ${one.step} of ${one.steps.length}`;
+};
+
+/** A version, its weight, and what it got by the rule. */
+function part([name, hue]) {
+  const weight = h("strong"),
+    got = h("span.muted");
+  return {
+    node: h("span.part", {}, h(`i.swatch.${hue}`, { ariaHidden: "true" }), `${name} `, weight, got),
+    show([, , part, { route, rule }]) {
+      say(weight, share(part));
+      const taken = serviceOf(route)?.rules.find((one) => one.route === route && one.rule === rule)?.taken ?? {};
+      const all = Object.values(taken).reduce((sum, one) => sum + one, 0);
+      say(got, all ? ` got ${percent((taken[name] ?? 0) / all)}` : "");
+    },
+  };
+}
+
+/** What has happened, the latest first; fetched while somebody looks. */
+function journal(path) {
+  const into = h("ol.journal", { tabIndex: 0, ariaLabel: "What happened" });
+  const node = h("details", {}, h("summary", {}, "What happened"), into);
+  const again = () => node.open && tell(path, into);
+  node.addEventListener("toggle", again);
+  return { node, again };
+}
+
 async function tell(path, into) {
   try {
     const { journal } = await (await fetch(path)).json();
@@ -144,7 +139,7 @@ async function tell(path, into) {
           h(
             "li",
             {},
-            h("span.muted", {}, clock(entry.at)),
+            h("span.muted", {}, moment(entry.at)),
             " ",
             h("strong", {}, entry.event.replace("_", " ")),
             ` ${entry.text}`,
@@ -158,17 +153,19 @@ async function tell(path, into) {
 }
 
 function showSteps(list, one) {
-  const back = one.phase === "rolled_back";
+  const back = one.phase === "rolled_back",
+    done = one.phase === "promoted";
   const states = one.steps.map((step, at) => {
-    const done = !back && (at + 1 < one.step || one.phase === "promoted");
-    return { ...step, at, state: done ? "done" : !back && at + 1 === one.step ? "now" : "to come" };
+    const state = back ? "to come" : done || at + 1 < one.step ? "done" : at + 1 === one.step ? "now" : "to come";
+    const part = state === "done" ? 1 : state === "now" && one.hold_s ? Math.min(one.held_s / one.hold_s, 1) : 0;
+    return { ...step, at, state, part };
   });
   keyed(list, states, (step) => step.at, stepMark);
 }
 
 function stepMark(first) {
   const words = h("span.for-ears");
-  const hold = first.pause ? "waits" : first.hold_s ? duration(first.hold_s) : "";
+  const hold = [first.hold_s ? duration(first.hold_s) : "", first.pause ? "then waits" : ""].filter(Boolean).join(", ");
   const node = h(
     "li",
     {},
@@ -179,10 +176,11 @@ function stepMark(first) {
   );
   return {
     node,
-    show({ state }) {
-      node.className = { done: "done", now: "current" }[state] ?? "";
+    show({ state, part }) {
+      look(node, { done: "done", now: "current" }[state] ?? "");
       if (state === "now") node.setAttribute("aria-current", "step");
       else node.removeAttribute("aria-current");
+      node.style.setProperty("--part", part);
       say(words, state);
     },
   };
@@ -194,8 +192,8 @@ function gateLine(first) {
   return {
     node: h("li", {}, mark, h("span", {}, h("code", {}, first.gate), " ", text)),
     show(gate) {
-      const [glyph, look, words] = OUTCOMES[gate.outcome] ?? NOT_JUDGED;
-      mark.className = `mark ${look}`;
+      const [glyph, kind, words] = OUTCOMES[gate.outcome] ?? NOT_JUDGED;
+      look(mark, `mark ${kind}`);
       say(mark, `${glyph} ${words}`);
       say(text, gate.text);
     },

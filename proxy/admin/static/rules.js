@@ -1,68 +1,19 @@
-// What holds for the whole container: is it ready, how much does it carry, what became of the rule file.
+// What is wrong with the rule file, line by line. Without a fault or a warning there is nothing to see.
 
-import { announce, byId, h, keyed, say, sparkline } from "./dom.js";
-import { ERRORS_MANY, ago, count, percent, plural, rate } from "./words.js";
-
-export function showReady({ unready, config }) {
-  const pill = byId("ready");
-  const trouble = unready.length ? "Not ready" : config.result === "refused" ? "Ready, last rules refused" : "Ready";
-  pill.hidden = false;
-  pill.className = `pill ${unready.length ? "bad" : config.result === "refused" ? "warn" : "ok"}`;
-  pill.title = unready.join("; ");
-  say(pill, trouble);
-}
-
-const FIGURES = [
-  ["Requests a second", ({ rate: value }) => [rate(value), value]],
-  ["Errors (5xx)", ({ error_rate: value }) => [percent(value), value]],
-  ["In flight", ({ in_flight: value }) => [count(value), value]],
-  ["Client connections", ({ connections: value }) => [count(value), value]],
-];
-
-export function showTotals({ totals }) {
-  const figures = FIGURES.map(([name, read]) => [name, ...read(totals)]);
-  keyed(
-    byId("totals"),
-    figures,
-    ([name]) => name,
-    ([name]) => {
-      const errors = name.startsWith("Errors");
-      const value = h("dd");
-      const spark = sparkline(errors ? "errors" : "");
-      const node = h("div", {}, h("dt", {}, name), value, spark.node);
-      return {
-        node,
-        show([, text, number]) {
-          say(value, text);
-          node.classList.toggle("bad", errors && number >= ERRORS_MANY);
-          spark.add(number, errors ? 0.05 : 1);
-        },
-      };
-    },
-  );
-}
+import { announce, byId, h, keyed, say } from "./dom.js";
+import { count, plural } from "./words.js";
 
 let told = null;
 
-export function showRules({ at, config }) {
-  const section = byId("rules");
-  section.hidden = false;
-  const body = byId("rules-body");
-  if (!body.parts) body.parts = build(body);
-  const { line, faults, warnings } = body.parts;
-  const behind = config.workers.filter((worker) => worker.generation !== config.generation).length;
-  const workers = behind
-    ? `${plural(behind, "worker")} still on earlier rules`
-    : `on ${plural(config.workers.length, "worker")}`;
-  const read = config.result
-    ? `last read ${ago(at - config.at)}: ${config.result === "ok" ? "taken" : config.result}`
-    : "not read yet";
-  say(line, `Generation ${config.generation} is in use ${workers}; ${read}.`);
-  line.title = config.hash ? `SHA-256 ${config.hash}` : "";
+export function showRules({ config }) {
+  const { faults, warnings } = (byId("rules-body").parts ??= build(byId("rules-body")));
+  const refused = config.result === "refused";
+  byId("rules").hidden = !refused && !config.warnings.length;
   faults.show(
-    config.result === "refused" ? config.faults : [],
+    refused ? config.faults : [],
     config.faults_left_out,
-    `The file was refused. Generation ${config.generation} keeps serving.`,
+    `The last file was refused: ${plural(config.faults.length + config.faults_left_out, "fault")}. ` +
+      (config.generation ? `Generation ${count(config.generation)} keeps serving.` : "Nothing is served."),
   );
   warnings.show(
     config.warnings,
@@ -70,7 +21,7 @@ export function showRules({ at, config }) {
     plural(config.warnings.length + config.warnings_left_out, "warning"),
   );
   const state = `${config.result} ${config.hash} ${config.at}`;
-  if (told !== null && told !== state && config.result === "refused")
+  if (told !== null && told !== state && refused)
     announce(
       `The rule file was refused: ${plural(config.faults.length, "fault")}, first in line ${config.faults[0]?.line ?? "?"}`,
     );
@@ -78,16 +29,15 @@ export function showRules({ at, config }) {
 }
 
 function build(body) {
-  const line = h("p.rules-line");
   const faults = list("fault", h("div.notice.bad.faults", { hidden: true }), (text) =>
     h("p", {}, h("strong", {}, text)),
   );
   const warnings = list("warning", h("details.notice.warn.faults", { hidden: true }), (text) => h("summary", {}, text));
-  body.append(line, faults.node, warnings.node);
-  return { line, faults, warnings };
+  body.append(faults.node, warnings.node);
+  return { faults, warnings };
 }
 
-/** Faults or warnings, each with its place in the file. */
+/** Faults or warnings, each with its place in the file, and what stands there. */
 function list(kind, node, makeTitle) {
   const title = makeTitle("");
   const items = h("ol");
@@ -101,20 +51,54 @@ function list(kind, node, makeTitle) {
       keyed(
         items,
         found,
-        (one) => `${one.line}:${one.column}:${one.path}:${one.text}`,
-        (one) => ({
-          node: h(
-            `li.${kind}`,
-            {},
-            h("code.place", {}, `${one.file}:${one.line}:${one.column}`),
-            ...(one.path ? [" ", h("code.path", {}, one.path)] : []),
-            h("span.what", {}, one.text),
-          ),
-          show() {},
-        }),
+        (one) => JSON.stringify(one),
+        (one) => ({ node: fault(kind, one), show() {} }),
       );
       more.hidden = !leftOut;
       say(more, `and ${count(leftOut)} more; /api/config has all`);
     },
   };
+}
+
+function fault(kind, one) {
+  const name = one.file.slice(one.file.lastIndexOf("/") + 1);
+  return h(
+    `li.${kind}`,
+    {},
+    h("p.what", {}, one.text),
+    h(
+      "p.where",
+      {},
+      h("code.place", { title: one.file }, `${name}:${one.line}:${one.column}`),
+      ...(one.path ? [" ", h("code.path", {}, one.path)] : []),
+    ),
+    ...(one.source ? [source(one)] : []),
+  );
+}
+
+const CLOSING = { "{": "}", "[": "]" };
+
+/** What begins a text: a word, or all within brackets. */
+function first(text) {
+  const [open, close] = [text[0], CLOSING[text[0]]];
+  if (!close) return /^(?:[\p{L}\p{N}_-]+|.?)/u.exec(text)[0];
+  let depth = 0;
+  for (let at = 0; at < text.length; at++) {
+    depth += (text[at] === open) - (text[at] === close);
+    if (!depth) return text.slice(0, at + 1);
+  }
+  return text;
+}
+
+/** The line, with what the fault is about marked. */
+function source({ line, column, source: text }) {
+  const indent = text.length - text.trimStart().length;
+  const at = Math.max(column - 1, indent);
+  const word = first(text.slice(at));
+  return h(
+    "pre.source",
+    {},
+    h("span.number", { ariaHidden: "true" }, String(line)),
+    h("code", {}, text.slice(indent, at), h("mark", {}, word), text.slice(at + word.length)),
+  );
 }

@@ -36,6 +36,13 @@ export function latency(seconds) {
 
 export const clock = (at) => new Date(at * 1000).toLocaleTimeString([], { hour12: false });
 
+/** As `clock`, with the day where it is not today. */
+export function moment(at) {
+  const day = new Date(at * 1000);
+  const today = day.toDateString() === new Date().toDateString();
+  return today ? clock(at) : `${day.toLocaleDateString([], { day: "numeric", month: "short" })} ${clock(at)}`;
+}
+
 export function ago(seconds) {
   if (seconds < 60) return `${Math.max(0, Math.round(seconds))}${THIN}s ago`;
   if (seconds < 3600) return `${Math.round(seconds / 60)}${THIN}min ago`;
@@ -45,8 +52,9 @@ export function ago(seconds) {
 
 /** Seconds, as in the rule file: 90s, 10m. */
 export function duration(seconds) {
-  if (seconds < 90) return `${Math.round(seconds)}${THIN}s`;
-  return seconds < 5400 ? `${Math.round(seconds / 60)}${THIN}min` : `${Number((seconds / 3600).toFixed(1))}${THIN}h`;
+  if (seconds >= 5400 || (seconds && seconds % 3600 === 0)) return `${Number((seconds / 3600).toFixed(1))}${THIN}h`;
+  if (seconds >= 90 || (seconds && seconds % 60 === 0)) return `${Math.round(seconds / 60)}${THIN}min`;
+  return `${Math.round(seconds)}${THIN}s`;
 }
 
 export const plural = (number, word) => `${count(number)} ${word}${number === 1 ? "" : "s"}`;
