@@ -116,7 +116,8 @@ class Bench:
         try:
             program = peer.find()
             assert program is not None, "only proxies that were found are in the plan"
-            process = stack.enter_context(running(peer.command(program, site), self.plan.proxy_core, log, cwd=ROOT))
+            core = None if setup.workers else self.plan.proxy_core
+            process = stack.enter_context(running(peer.command(program, site), core, log, cwd=ROOT))
             wait_until(lambda: peer.ready(site), process, log)
             if faults := check.faults(site):
                 raise BenchmarkError("; ".join(faults))

@@ -53,6 +53,7 @@ def _hosts(setup: Setup, asked: int) -> list[Message]:
     return [mixes[n % asked][(n + n // asked * shift) % 10] for n in range(max(asked, 100))]
 
 
+ONE, TWO = Setup(workers=1), Setup(workers=2)
 FEW, MANY = Setup(routes=10), Setup(routes=10_000)
 
 CASES = [
@@ -82,6 +83,20 @@ CASES = [
         setup=Setup(websocket=True),
         drive=drive.messages,
         unit="msg",
+    ),
+    Case(
+        "one-worker",
+        "small, a worker on any core; client and services on one",
+        mix("/"),
+        setup=ONE,
+        turn="workers",
+    ),
+    Case(
+        "two-workers",
+        "small, two workers on any core; client and services on one",
+        mix("/"),
+        setup=TWO,
+        turn="workers",
     ),
     Case("routes-few", "small, 10 routes, asked for in turn", _hosts(FEW, 10), setup=FEW, turn="routes"),
     Case("routes-many", "small, 10,000 routes, 10 of them asked for", _hosts(MANY, 10), setup=MANY, turn="routes"),

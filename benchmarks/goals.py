@@ -77,7 +77,7 @@ def lines(results: Results) -> list[list[str]]:
             continue
         values = [_cell(goal.of(results, peer), goal.unit) for peer in peers]
         limits = [f"{goal.goal:g} {goal.unit}", f"{goal.bar:g} {goal.unit}"]
-        limits[1] += "".join(f", {bar:g} {peer}" for peer, bar in goal.bars.items())
+        limits[1] += "".join(f", {bar:g} × {peer}" for peer, bar in goal.bars.items())
         rows.append([goal.work, *limits, *values, goal.verdict(results)])
     return [["work", "goal", "bar", *peers, "met"], *rows] if rows else []
 

@@ -103,8 +103,7 @@ class Proxy:
         """What control and the worker hold."""
         pid = self._process.pid
         (worker,) = children(pid)
-        each = resident_bytes(worker)
-        return f"control {resident_bytes(pid) - each >> 20}, worker {each >> 20}"
+        return f"control {resident_bytes(pid, alone=True) >> 20}, worker {resident_bytes(worker) >> 20}"
 
     def _ready(self) -> bool:
         try:

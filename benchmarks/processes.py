@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-START_S = 60.0  # Caddy and Envoy take about a second on a busy machine, 10,000 routes more
+START_S = 120.0  # Caddy and Envoy take about a second on a busy machine, 10,000 routes more
 RELOAD_S = 120.0  # of 10,000 routes, on a machine that has much else to do
 LOOK_S = 0.05
 STOP_S = 3.0  # then it is killed: nothing here has state worth a longer farewell
@@ -44,10 +44,10 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def pinned(core: int) -> Iterator[None]:
-    """Whatever is started inside stays on this core, as with `taskset`."""
+def pinned(core: int | None) -> Iterator[None]:
+    """Whatever is started inside stays on this core, as with `taskset`; None: it may run anywhere."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
+    os.sched_setaffinity(0, before if core is None else {core})
     try:
         yield
     finally:
@@ -55,7 +55,9 @@ def pinned(core: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def running(command: list[str], core: int, log: Path, cwd: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    command: list[str], core: int | None, log: Path, cwd: Path | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """The command as a session of its own on `core`, its output in `log`; the whole session is stopped at the end."""
     with open(log, "wb") as output, pinned(core):
         process = subprocess.Popen(
@@ -107,10 +109,10 @@ def cpu_time(root: int) -> CpuTime:
     return CpuTime(total, user, system)
 
 
-def resident_bytes(root: int) -> int:
-    """Resident memory of a process and its descendants; pages they share count once for each."""
+def resident_bytes(root: int, alone: bool = False) -> int:
+    """Resident memory of a process and, unless alone, its descendants; pages they share count once for each."""
     pages = 0
-    for pid in [root, *_descendants(root)]:
+    for pid in [root, *([] if alone else _descendants(root))]:
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             pages += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")

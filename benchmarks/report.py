@@ -110,10 +110,10 @@ def _costs(rows: list[Row], baseline: str, unit: str) -> list[list[str]]:
         lines.append(
             [
                 row.peer,
-                _short(row.cpu_us),
-                f"{_short(row.cpu_low_us)}-{_short(row.cpu_high_us)}",
+                short(row.cpu_us),
+                f"{short(row.cpu_low_us)}-{short(row.cpu_high_us)}",
                 "-" if row.cpu_ratio is None else f"{row.cpu_ratio:.2f}",
-                _short(row.user_us),
+                short(row.user_us),
                 f"{row.rate:,.0f}",
                 "-" if row.rate_ratio is None else f"{row.rate_ratio:.2f}",
                 f"{row.p50_ms:.2f}",
@@ -149,7 +149,7 @@ def _aligned(lines: list[list[str]], ends: list[str] | None = None) -> str:
     return "\n".join(text)
 
 
-def _short(microseconds: float) -> str:
+def short(microseconds: float) -> str:
     return f"{microseconds:.1f}" if microseconds < 100 else f"{microseconds:.0f}"
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from html import escape
 
-FONT_PX, SMALL_PX = 13, 11
+FONT_PX, SMALL_PX, BOLD = 13, 11, 0.66  # BOLD: wide, for each character
 STYLE = """
   svg { font-family: system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; font-size: 11px }
   .page { fill: #fcfcfb; stroke: #e1e0d9 } text { fill: #52514e }
@@ -77,8 +77,8 @@ def bars(title: str, rows: list[Bar], most: float) -> Panel:
     """Horizontal, all from zero. A value above `most` fills the width, with a gap that says so."""
 
     def draw(width: float, height: float) -> str:
-        names = max(len(row.name) for row in rows) * SMALL_PX * 0.58 + 8
-        room = width - names - max(len(row.text) for row in rows) * SMALL_PX * 0.56 - 8
+        names = max(len(row.name) for row in rows) * SMALL_PX * BOLD + 8
+        room = width - names - max(len(row.text) for row in rows) * SMALL_PX * BOLD - 6
         step = (height - 24) / len(rows)
         parts = [text(0, FONT_PX, title, "title")]
         for number, row in enumerate(rows):
@@ -104,7 +104,7 @@ def lines(title: str, x_name: str, unit: str, given: list[Line], log: bool = Fal
         left, top, bottom = 34.0, 44.0, height - 32
         marks = ticks(max(y for line in given for _, y in [*line.points, *(line.band or [])]))
         xs = sorted({x for line in given for x, _ in line.points})
-        low, high = (math.log10(xs[0]), math.log10(xs[-1])) if log else (xs[0], xs[-1])
+        low, high = (math.log10(xs[0]), math.log10(xs[-1])) if log else (0.0, xs[-1])
 
         def at(x: float, y: float) -> tuple[float, float]:
             share = ((math.log10(x) if log else x) - low) / ((high - low) or 1.0)

@@ -23,6 +23,7 @@ class Setup:
     sticky: bool = False  # the rest is split by the cookie uid, not drawn anew for each request
     tls: bool = False  # clients come by TLS, and not otherwise
     websocket: bool = False
+    workers: int = 0  # on any core; 0: one, on a core of its own
     routes: int = 0  # hosts, each with rules of its own; 0: one route for all hosts
 
     @property

@@ -65,7 +65,7 @@ def command(program: str, site: Site) -> list[str]:
         ]
     log = ["--access-log", str(site.access_log)] if site.access_log else []
     return [
-        *[program, "-m", "proxy", "serve", str(rules), "--workers", "1"],
+        *[program, "-m", "proxy", "serve", str(rules), "--workers", str(site.setup.workers or 1)],
         *[*listen, "--admin", f"127.0.0.1:{site.admin_port}", *log],
     ]
 
@@ -100,6 +100,6 @@ PEER = Peer(
     version,
     command,
     ready=lambda site: answers_200(site.admin_port, "/readyz"),
-    features=frozenset({"access_log", "sticky", "tls", "websocket", "routes"}),
+    features=frozenset({"access_log", "sticky", "tls", "websocket", "workers", "routes"}),
     reload=reload,
 )

@@ -11,7 +11,7 @@ from benchmarks.processes import children, wait
 CONFIG = """
 daemon off;
 master_process on;             # the default; the idle master is counted too
-worker_processes 1;
+worker_processes %(workers)d;
 pid %(folder)s/nginx.pid;
 error_log stderr crit;
 events { worker_connections 4096; }
@@ -84,6 +84,7 @@ def command(program: str, site: Site) -> list[str]:
         CONFIG
         % {
             "folder": site.folder,
+            "workers": site.setup.workers or 1,
             "admin_port": site.admin_port,
             "v1": v1,
             "v2": v2,
@@ -111,6 +112,6 @@ PEER = Peer(
     on_path("nginx"),
     first_line("-v"),
     command,
-    features=frozenset({"access_log", "sticky", "tls", "websocket", "routes"}),
+    features=frozenset({"access_log", "sticky", "tls", "websocket", "workers", "routes"}),
     reload=reload,
 )
