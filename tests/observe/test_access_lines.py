@@ -6,6 +6,7 @@ import ast
 import json
 import random
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -163,25 +164,39 @@ def test_what_is_remembered_is_bounded() -> None:
     assert max(map(len, lines._agents)) <= access_lines.USER_AGENT_BYTES_MAX
 
 
-def test_every_error_of_a_request_has_its_flag() -> None:
-    """Each ProxyError made anywhere in the house stands in the table, under its side."""
-    made = {("client", "bad_request"), ("upstream", "protocol")}  # the defaults of BadRequest and BadResponse
+STATUS_AT = {"ProxyError": 2, "BadRequest": 1, "upstream_error": 2}
+"""Where the status stands among the arguments."""
+
+
+def errors() -> Iterator[tuple[str, int]]:
+    """Flag and status of each ProxyError made anywhere in the house."""
     for file in (ROOT / "proxy").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
-            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.func.id not in STATUS_AT:
                 continue
-            words = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
-            if node.func.id == "ProxyError" and len(words) >= 2:
-                made.add((str(words[0]), str(words[1])))
-            elif node.func.id == "upstream_error" and words:
-                made.add(("upstream", str(words[0])))
-            elif node.func.id == "BadRequest" and len(node.args) == 3:
-                made.add(("client", str(words[-1])))
+            made = node.func.id
+            given = node.args[STATUS_AT[made]] if len(node.args) > STATUS_AT[made] else None
+            status = given.value if isinstance(given, ast.Constant) else {"BadRequest": 400}.get(made, 502)
+            words = [word.value for word in node.args if isinstance(word, ast.Constant) and isinstance(word.value, str)]
+            if made == "ProxyError" and len(words) >= 2:
+                yield f"{words[0]}_{words[1]}", status if given is None or isinstance(given, ast.Constant) else 0
+            elif made == "upstream_error" and words:
+                yield f"upstream_{words[0]}", status
+            elif made == "BadRequest":
+                yield f"client_{words[-1] if len(node.args) == 3 else 'bad_request'}", status
+
+
+def test_every_error_of_a_request_has_its_flag() -> None:
+    """Each of them stands in the table, under its side."""
+    made = {flag for flag, _ in errors()} | {"upstream_protocol"}  # the default of BadResponse
     assert len(made) >= 10
-    assert {f"{side}_{flag}" for side, flag in made} <= FLAGS.keys()
+    assert made <= FLAGS.keys()
 
 
 def test_the_manual_explains_every_flag_and_no_other() -> None:
-    """docs/operation.md, `Troubleshooting by flag`."""
+    """docs/operation.md, `Troubleshooting by flag`; with every status that the client may get."""
     table = (ROOT / "docs/operation.md").read_text().partition("## Troubleshooting by flag")[2].partition("\n#")[0]
-    assert set(re.findall(r"^\| `([a-z_]+)` \|", table, re.MULTILINE)) - {"flag"} == FLAGS.keys()
+    rows = dict(re.findall(r"^\| `([a-z_]+)` \| (.*?) \|", table, re.MULTILINE))
+    assert rows.keys() - {"flag"} == FLAGS.keys()
+    for flag, status in errors():
+        assert not status or str(status) in rows[flag], (flag, status)
