@@ -214,6 +214,7 @@ def _other_target(method: bytes, target: bytes, minor: int, fields: Fields) -> t
 
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [^\x00-\x08\x0a-\x1f\x7f]*)?").fullmatch
+_SPACE_BEFORE_COLON: Final = re.compile(rb"(\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]+)[ \t]+:").sub
 _status_lines: dict[bytes, tuple[int, int]] = {}
 _CONTENT_LENGTH: Final = (b"Content-Length", b"content-length")
 _find_response_fields = field_finder(RESPONSE_FIELDS)
@@ -226,7 +227,7 @@ def read_response_head(raw: bytes) -> ResponseHead:
     except httptools.HttpParserUpgrade:
         pass  # 101, or a status that only a tunnel's opening has
     except httptools.HttpParserError:
-        raise BadResponse("malformed response") from None
+        return _read_mended(raw)
     line = raw[: raw.find(b"\r\n")]
     status, minor = _status_lines.get(line) or _read_status_line(line)
     found = _find_response_fields(raw)
@@ -237,6 +238,16 @@ def read_response_head(raw: bytes) -> ResponseHead:
     fields = _fields(found)
     dated = find_date(raw) is not None and not (b"connection" in fields and b"date" in nominated(fields))
     return ResponseHead(status, minor, fields, raw, dated=dated)
+
+
+def _read_mended(raw: bytes) -> ResponseHead:
+    """Without the spaces before colons, which a proxy takes out (RFC 9112 section 5.1); it mends nothing else."""
+    mended = _SPACE_BEFORE_COLON(rb"\1:", raw)
+    if len(mended) == len(raw):
+        raise BadResponse("malformed response") from None
+    head = read_response_head(mended)
+    # Not plain: its bytes are not those that came.
+    return ResponseHead(head.status, head.minor, head.fields, mended, -1, head.dated, len(raw))
 
 
 def _read_status_line(line: bytes) -> tuple[int, int]:

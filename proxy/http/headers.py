@@ -265,7 +265,7 @@ def forward_response(head: ResponseHead, added: bytes, *, chunked: bool = True, 
         return raw[:-2] + added + b"\r\n" if added else raw
     if fields:
         cut = {name for name in fields if name in HOP_BY_HOP}
-        if head.status == 204:
+        if head.status == 204 or head.status < 200:
             cut.update((b"content-length", b"transfer-encoding"))  # RFC 9110 section 8.6, RFC 9112 section 6.1
         if b"connection" in fields:
             cut.update(nominated(fields))
