@@ -12,7 +12,7 @@ from proxy.gateway.shadow import Shadows, Target
 from proxy.http.h1 import field_finder
 from proxy.observe.counters import Counters
 from proxy.rules import actions
-from proxy.rules.mirrors import mirrored, mirrors_of, person_of, sampler
+from proxy.rules.mirrors import mirrors_of, person_of, sampler
 from proxy.rules.model import Route, Rule, RuleFile, Timeouts
 from proxy.rules.person import Sticky
 from proxy.upstream.tls import security
@@ -22,16 +22,19 @@ from proxy.upstream.version import Version
 class Mirroring:
     """Makes mirrors, and keeps the endpoints of the shadows to those that these rules mirror to.
 
-    versions: all that copies go to.
+    mirrored: the services and versions that copies may be sent to. versions: those as `Version`.
     """
 
-    def __init__(self, rule_file: RuleFile, shadows: Shadows, counters: Counters, draw: Callable[[], float]) -> None:
+    def __init__(
+        self, rule_file: RuleFile, mirrored: set[tuple[str, str]], shadows: Shadows, counters: Counters,
+        draw: Callable[[], float],
+    ) -> None:  # fmt: skip
         self._shadows = shadows
         self._counters = counters
         self._draw = draw
         self._services = rule_file.services
         self._people: dict[str, Sticky | None] = {}  # by route, where a rule has no `sticky` of its own
-        self._versions = _versions(rule_file, shadows, draw)
+        self._versions = _versions(rule_file, mirrored, shadows, draw)
         self.versions = tuple(self._versions.values())
 
     def of(
@@ -74,10 +77,12 @@ def _finder(names: tuple[str, ...]) -> Any:
     return field_finder(frozenset(name.encode() for name in names)) if names else lambda raw: []
 
 
-def _versions(rule_file: RuleFile, shadows: Shadows, draw: Callable[[], float]) -> dict[tuple[str, str], Version]:
+def _versions(
+    rule_file: RuleFile, mirrored: set[tuple[str, str]], shadows: Shadows, draw: Callable[[], float]
+) -> dict[tuple[str, str], Version]:
     """With the shadows' endpoints: nobody waits for a free connection, and no answer ejects anything."""
     made: dict[tuple[str, str], Version] = {}
-    for service_name, name in mirrored(rule_file):
+    for service_name, name in sorted(mirrored):
         service = rule_file.services[service_name]
         version = service.versions[name]
         secured = security(version.tls or service.tls, rule_file)

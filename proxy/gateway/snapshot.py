@@ -20,6 +20,7 @@ from proxy.observe.counters import Counters, DecisionCounts, VersionCounts
 from proxy.rules.analysis.reach import fallbacks, rescuer
 from proxy.rules.compile import compiling
 from proxy.rules.decision import Decision
+from proxy.rules.mirrors import mirrored_by
 from proxy.rules.model import Retry, Route, RuleFile, Service, Timeouts
 from proxy.rules.table import RouteTable
 from proxy.steps import Steps
@@ -129,8 +130,13 @@ def making_snapshot(
     that somebody besides the house and the rules reads."""
     table = yield from compiling(rule_file, draw, issue, now)
     versions = yield from _versions(rule_file, registry, draw)
-    mirroring = Mirroring(rule_file, shadows, counters, draw)
-    routes = {route.name: route for route in rule_file.routes}
+    routes: dict[str, Route] = {}
+    mirrored: set[tuple[str, str]] = set()
+    for route in rule_file.routes:
+        routes[route.name] = route
+        mirrored.update(mirrored_by(route))
+        yield
+    mirroring = Mirroring(rule_file, mirrored, shadows, counters, draw)
     lanes = []
     for decision in table.decisions:
         route, service = routes[decision.route], rule_file.services.get(decision.service)

@@ -55,9 +55,10 @@ def compiling(rule_file: RuleFile, draw: Draw, issue: Issue, now: Now = still) -
         reads |= compiled.needs
         for host in dict.fromkeys(route.hosts or ("",)):
             by_host["" if host == "*" else host].append(compiled)
-    hosts: dict[str, Decide] = {}
-    for host, routes in by_host.items():
-        hosts[host] = _paths(routes)
+    hosts: dict[bytes, Decide] = {}
+    while by_host:  # emptied as it is read: to let go of all of it at once would be a long step
+        host, routes = by_host.popitem()
+        hosts[host.encode()] = _paths(routes)
         yield
     return RouteTable(rule_file, hosts, decisions, frozenset(reads))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from proxy.http.message import RequestHead
 from proxy.rules.actions import Mirror
@@ -25,13 +25,14 @@ def mirrors_of(route: Route, rule: Rule | None) -> tuple[Mirror, ...]:
 
 def mirrored(rule_file: RuleFile) -> list[tuple[str, str]]:
     """Each service and version that copies may be sent to."""
-    found = {
-        (route.service, mirror.version)
-        for route in rule_file.routes
-        for rule in (None, *route.rules)
-        for mirror in mirrors_of(route, rule)
-    }
-    return sorted(found)
+    return sorted({found for route in rule_file.routes for found in mirrored_by(route)})
+
+
+def mirrored_by(route: Route) -> Iterator[tuple[str, str]]:
+    """Those of one route, some of them more than once."""
+    for rule in (None, *route.rules):
+        for mirror in mirrors_of(route, rule):
+            yield route.service, mirror.version
 
 
 def told_copies(route: Route, rule: Rule | None, version: str, head: RequestHead) -> tuple[str, ...]:

@@ -38,15 +38,15 @@ class RouteTable:
     def __init__(
         self,
         rule_file: RuleFile,
-        hosts: dict[str, Decide],
+        hosts: dict[bytes, Decide],
         decisions: list[Decision],
         needs: frozenset[bytes],
     ) -> None:
-        """hosts: by host as the file writes it: a name, `*.` and a name, or empty for every host."""
+        """hosts: by host as the file writes it: a name, `*.` and a name, or empty for every host. Kept."""
         self._rule_file = rule_file
-        self._any_host = hosts.get("")
-        self._hosts = {host.encode(): decide for host, decide in hosts.items() if host and host[0] != "*"}
-        self._wildcards = {host[1:].encode(): decide for host, decide in hosts.items() if host[:1] == "*"}
+        self._any_host = hosts.pop(b"", None)
+        self._wildcards = {host[1:]: hosts.pop(host) for host in [host for host in hosts if host[:1] == b"*"]}
+        self._hosts = hosts
         self._labels = tuple(sorted({suffix.count(b".") for suffix in self._wildcards}, reverse=True))
         self.decisions = decisions
         self.needs = needs

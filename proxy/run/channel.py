@@ -83,10 +83,11 @@ class Rules:
         """The rule file, a piece at each step."""
         services = yield from _unpacked(self.services)
         bare = yield from _unpacked(self.routes)
+        bare.reverse()  # emptied as it is read: to let go of all of it at once would be a long step
         rest = iter((yield from _unpacked(self.rules)))
         routes = []
-        for route, length in zip(bare, self.lengths, strict=True):
-            routes.append(replace(route, rules=tuple(islice(rest, length))))
+        for length in self.lengths:
+            routes.append(replace(bare.pop(), rules=tuple(islice(rest, length))))
             yield
         return replace(self.frame, services={service.name: service for service in services}, routes=tuple(routes))
 

@@ -47,7 +47,7 @@ HOSTS = ("a.test", "*.a.test", "*.b.a.test", "*.test", "")
 def test_hosts_from_exact_to_none(host: str, asked: list[str]) -> None:
     """Exact, then wildcards, the longest first, each for one or more labels, then none; port and case do not count."""
     seen = Seen()
-    table = RouteTable(rule_file(), {name: seen(name) for name in HOSTS}, [], frozenset())
+    table = RouteTable(rule_file(), {name.encode(): seen(name) for name in HOSTS}, [], frozenset())
     assert table.match(request(host=host)) is None
     assert seen.asked == asked
 
@@ -56,7 +56,9 @@ def test_a_host_that_decides_is_the_last_one_asked() -> None:
     """Less specific hosts are asked only if the better ones pass on."""
     for taker in ("c.test", "*.test", ""):
         seen = Seen(taker)
-        table = RouteTable(rule_file(), {name: seen(name) for name in ("c.test", "*.test", "")}, [], frozenset())
+        table = RouteTable(
+            rule_file(), {name.encode(): seen(name) for name in ("c.test", "*.test", "")}, [], frozenset()
+        )
         decision = table.match(request(host="c.test"))
         assert decision is not None and decision.route == taker == seen.asked[-1]
     assert RouteTable(rule_file(), {}, [], frozenset()).match(request()) is None
