@@ -6,6 +6,7 @@ Each of them knows its own work, none knows the others; what one has to tell ano
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -126,6 +127,8 @@ class Control:
             rollouts = make_rollouts(self._settings, self._registry, self._reloader)
             runner = await serve(replace(self._view(), rollouts=rollouts), self._settings.admin[0], admin_port, token)
             log.info("admin port on %s", show((self._settings.admin[0], admin_port)))
+            gc.freeze()  # as in workers: what stands now stands for good
+            gc.enable()
             following = [
                 spawn(self._reloader.follow(), name="reload"),
                 spawn(self._reloader.follow_files(), name="reload of files"),

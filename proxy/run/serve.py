@@ -5,6 +5,7 @@ Light on imports, so that the workers start at once, and import what they need w
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -21,6 +22,7 @@ from proxy.settings import Settings
 def serve(settings: Settings) -> int:
     """Run the proxy until it is told to end; the exit code. Raises StartError or RuleError if it cannot start."""
     began = time.monotonic()
+    gc.disable()  # until control has begun: much is made, and nothing is thrown away
     signal.signal(signal.SIGTERM, _end_at_once)  # as PID 1, a signal without a handler would be ignored
     for number in (signal.SIGHUP, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)  # until control listens: there is nothing to reread or replace yet

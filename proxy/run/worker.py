@@ -1,6 +1,6 @@
 """A worker process: one event loop that carries traffic and does what control says over the channel.
 
-Started as `python -m proxy.run.worker FD FD...`: the channel, and the sockets to listen on. Imports nothing that only
+`main` is called with FD FD... on the command line: the channel, and the sockets to listen on. Imports nothing that only
 control needs: its start is the proxy's start.
 """
 
@@ -109,9 +109,9 @@ class Worker:
         gateway.set_health(start.health)
         if start.certificates is not None:
             gateway.set_certificates(start.certificates)
-        gc.collect()
         gc.freeze()  # what stands now stands for good: later collections need not walk it
         gc.set_threshold(*GC_THRESHOLD)
+        gc.enable()  # not before: birth.py says why
         return gateway
 
     async def _listen(self, gateway: Gateway, start: Start) -> None:
@@ -233,7 +233,3 @@ def main() -> None:
         sock.set_inheritable(False)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(Worker(sockets).run(end))
-
-
-if __name__ == "__main__":
-    main()

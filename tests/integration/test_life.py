@@ -143,7 +143,7 @@ async def test_workers_that_can_never_start_are_one_line(rules: Path, tmp_path: 
     sitecustomize.parent.mkdir()
     sitecustomize.write_text(
         "import sys\n"
-        "if 'proxy.run.worker' in sys.orig_argv:\n"
+        "if any('proxy.run.worker' in word for word in sys.orig_argv):\n"
         "    import asyncio, uvloop\n"
         "    async def create_server(*_, **__): raise OSError(28, 'No space left on device')\n"
         "    uvloop.new_event_loop = lambda: setattr(loop := asyncio.new_event_loop(), 'create_server', create_server) "
