@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import count, islice
 from pathlib import Path
 
 import aiohttp
@@ -17,13 +19,14 @@ from proxy.rules.model import RuleFile
 from proxy.run.load import load
 from proxy.sources.base import Content
 from tests.mortal import Mortal
-from tests.serve import Proxy, services, serving
+from tests.serve import Proxy, run, services, serving
 
 EXAMPLES = {
     file.stem: file for file in sorted((Path(__file__).parent.parent.parent / "config/examples").glob("*.yaml"))
 }
 TRUSTED = ("--trusted-proxies", "127.0.0.1")
 """This test stands where a load balancer would: it says whose request it is."""
+WEIGHTS = re.compile(r"split: {v1: [\d.]+, v2: [\d.]+} +")
 
 
 def read(name: str) -> tuple[str, RuleFile]:
@@ -165,6 +168,80 @@ async def test_a_bad_canary_hurts_nobody(tmp_path: Path) -> None:
             answers = {await proxy.get("/orders", headers={"Host": "api.example.com"}) for _ in range(40)}
             assert answers == {(200, "v1")}
             assert await v2.count("GET") > 0
+
+
+async def test_of_the_beta_testers_half_get_the_new_version_and_nobody_else_does(tmp_path: Path) -> None:
+    async with example("beta-testers", tmp_path) as proxy:
+
+        async def asked(cookie: str) -> str:
+            headers = {"Host": "shop.example.com", "Cookie": cookie}
+            ((status, version),) = {await proxy.get("/", headers=headers) for _ in range(2)}
+            assert status == 200
+            return version
+
+        joined = Counter([await asked(f"group=beta; uid=person-{person}") for person in range(100)])
+        assert joined.keys() == {"v1", "v2"} and abs(joined["v1"] - joined["v2"]) < 50
+        assert {await asked(f"uid=person-{person}") for person in range(20)} == {"v1"}
+
+
+async def test_ack_divides_those_who_match_and_leaves_the_others_where_they_are(tmp_path: Path) -> None:
+    async with example("ack-ingress", tmp_path) as proxy:
+
+        async def asked(**headers: str) -> Counter[str]:
+            answers = [await proxy.get("/", headers={"Host": "www.example.com"} | headers) for _ in range(60)]
+            assert {status for status, _ in answers} == {200}
+            return Counter(version for _, version in answers)
+
+        matched = await asked(foo="bar")
+        assert matched.keys() == {"old-nginx", "new-nginx"} and matched["new-nginx"] > 5
+        assert await asked(foo="rebar") == {"old-nginx": 60}
+        assert await asked(Cookie="foo=bar") == {"new-nginx": 60}
+
+
+async def test_a_client_cannot_pretend_to_be_in_the_office(tmp_path: Path) -> None:
+    """Believed is the last address before the networks one trusts; without any, who connects."""
+    office, elsewhere = "192.0.2.17", "198.51.100.1"
+
+    async def version(proxy: Proxy, said: str) -> str:
+        status, text = await proxy.get("/", headers={"Host": "intranet.example.com", "X-Forwarded-For": said})
+        assert status == 200
+        return text
+
+    async with example("by-client-network", tmp_path, *TRUSTED) as proxy:
+        assert await version(proxy, office) == "v2"
+        assert await version(proxy, f"{elsewhere}, {office}") == "v2"
+        assert await version(proxy, f"{office}, {elsewhere}") == "v1"
+    async with example("by-client-network", tmp_path) as proxy:
+        assert await version(proxy, office) == "v1"
+
+
+async def test_the_canarys_rollout_waits_at_half_and_ends_with_all_of_it(tmp_path: Path) -> None:
+    """Minutes are seconds here; the weights are those of the file, in which nothing else has changed."""
+
+    def shortened(text: str) -> str:
+        text = re.sub(r"hold: \d+m", "hold: 1s", text).replace("min_requests: 100", "min_requests: 5")
+        return re.sub(r"- {(metric: \w+)", r"- {window: 1s, \1", text)
+
+    async with example("canary-rollout", tmp_path, edit=shortened) as proxy:
+        path = tmp_path / "rules.yaml"
+        begun = path.read_text()
+        people = count()
+
+        async def phase() -> str:
+            """Of the rollout, after some more requests by different people."""
+            for person in islice(people, 40):
+                headers = {"Host": "shop.example.com", "Cookie": f"gray={person}"}
+                assert (await proxy.get("/", headers=headers))[0] == 200
+            return str((await proxy.api("/api/rollouts/shop-v2"))["phase"])
+
+        await proxy.until(phase, "waiting", 60.0)
+        assert "split: {v1: 50, v2: 50} " in path.read_text()
+        assert (await run("rollout", "promote", "shop-v2", "--admin", proxy.admin))[0] == 0
+        await proxy.until(phase, "promoted", 60.0)
+        assert "split: {v1: 0, v2: 100} " in path.read_text()
+        assert WEIGHTS.sub("", path.read_text()) == WEIGHTS.sub("", begun)
+        ended = {await proxy.get("/", headers={"Host": "shop.example.com"}) for _ in range(20)}
+        assert ended == {(200, "v2")}
 
 
 async def test_shadow_is_answered_by_the_old_version_and_copied_to_the_new_one(tmp_path: Path) -> None:
