@@ -75,9 +75,13 @@ MISBUILT = """(() => {
   for (const node of all("[aria-hidden] :is(a, button, input, [tabindex])")) wrong.push(`unseen: ${short(node)}`);
   for (const node of all(":is(a, button, summary) :is(a, button, input, select, summary)"))
     wrong.push(`one control in another: ${short(node)}`);
-  for (const node of all("body *"))
-    if (["auto", "scroll"].includes(getComputedStyle(node).overflowX) && node.scrollWidth > node.clientWidth
-      && node.tabIndex < 0 && node.tagName !== "TEXTAREA") wrong.push(`scrolled by the mouse alone: ${short(node)}`);
+  for (const node of all("body *:not(textarea)")) {
+    const { overflowX, overflowY } = getComputedStyle(node);
+    const scrolls = (way, inner, outer) => ["auto", "scroll"].includes(way) && inner > outer;
+    if (node.tabIndex < 0 && (scrolls(overflowX, node.scrollWidth, node.clientWidth)
+        || scrolls(overflowY, node.scrollHeight, node.clientHeight)))
+      wrong.push(`not scrolled by keys: ${short(node)}`);
+  }
   for (const node of all("img:not([alt])")) wrong.push(`no alt: ${short(node)}`);
   for (const node of all("button, input, select, textarea, summary, nav a"))
     if (node.getBoundingClientRect().height < TOUCH_MIN) wrong.push(`too small to touch: ${short(node)}`);

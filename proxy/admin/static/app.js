@@ -27,7 +27,8 @@ function received(snapshot) {
   for (const show of PARTS) show(snapshot);
   for (const link of document.querySelectorAll(".top nav a"))
     link.parentElement.hidden = document.querySelector(link.getAttribute("href")).hidden;
-  say(byId("window"), snapshot.services.length ? `figures of the last ${snapshot.window_s} s` : "");
+  const what = snapshot.totals.rate === 0 ? "no requests in" : "figures of";
+  say(byId("window"), snapshot.services.length ? `${what} the last ${snapshot.window_s} s` : "");
   say(byId("about"), `Grayhound ${snapshot.version}`);
 }
 

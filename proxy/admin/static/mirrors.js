@@ -23,7 +23,7 @@ function card(first) {
   const what = h("p.muted"),
     results = h("dl.counts"),
     differences = h("p"),
-    examples = h("div.examples");
+    examples = h("div.examples", { tabIndex: 0, role: "region", ariaLabel: "Answers that differed" });
   const more = h("details", {}, h("summary", {}, "Answers that differed"), examples);
   more.addEventListener("toggle", () => more.open && load(first, examples));
   const node = h(

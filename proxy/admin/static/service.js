@@ -107,16 +107,18 @@ function row(service, first, stable) {
     state,
   );
   const parts = COLUMNS.map((column) => part(column, hue));
-  const inFlight = t.cell("td"),
+  const inFlight = h("span.value"),
+    tunnels = h("span.against"),
     up = t.cell("td");
   return {
-    node: t.row(head, ...parts.map((one) => one.cell), inFlight, up),
+    node: t.row(head, ...parts.map((one) => one.cell), t.cell("td", inFlight, tunnels), up),
     show(now, base, range, weight) {
       say(state, STATES[now.gone ? `gone ${now.state}` : now.state] ?? now.state);
       look(state, `state ${now.state}`);
       const compared = !stable && now.live?.requests >= COMPARED_MIN && base?.live?.requests >= COMPARED_MIN;
       for (const one of parts) one.show(now, compared ? base : null, range, weight);
-      say(inFlight, count(now.in_flight) + (now.tunnels ? ` + ${plural(now.tunnels, "tunnel")}` : ""));
+      say(inFlight, count(now.in_flight));
+      say(tunnels, now.tunnels ? `+ ${plural(now.tunnels, "tunnel")}` : "");
       const well = now.endpoints.filter((one) => one.up).length;
       look(up, well < now.endpoints.length ? "bad" : "");
       say(up, now.gone ? NONE : `${well} of ${now.endpoints.length}`);
