@@ -5,7 +5,8 @@ from __future__ import annotations
 from email.utils import formatdate
 
 TICK_S = 0.1
-"""How often a worker moves its clock and looks for what is overdue: the precision of every time-out of traffic."""
+"""How often a worker moves its clock and looks for what is overdue: a time-out of traffic may come two ticks late, none
+comes early."""
 NEVER = float("inf")
 
 

@@ -174,12 +174,13 @@ class Gateway:
     def _tick(self) -> None:
         now = monotonic()
         self._state.clock.move(now, time())
+        due = now - TICK_S  # what is timed began by a clock up to a tick old: nothing may end before its time
         for listener in self._listeners:
-            listener.sweep(now)
+            listener.sweep(due)
         self._registry.sweep(now)
-        self._shadows.sweep(now)
-        for tunnel in [tunnel for tunnel in self._state.tunnels if tunnel.deadline < now]:
-            tunnel.overdue(now)
+        self._shadows.sweep(due)
+        for tunnel in [tunnel for tunnel in self._state.tunnels if tunnel.deadline < due]:
+            tunnel.overdue(due)
         if self._closed and not self._state.tunnels and not any(listener.busy for listener in self._listeners):
             self._drained.set()
         self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)

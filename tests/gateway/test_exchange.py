@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from proxy.clock import TICK_S
 from proxy.gateway import retry
 from proxy.rules.health import PassiveHealth
 from proxy.rules.model import Limits, Retry, RuleFile, Timeouts
@@ -309,6 +310,18 @@ async def test_response_that_does_not_come_in_time() -> None:
         heard = await the.ask(GET + TAIL)
         assert heard.startswith(b"HTTP/1.1 504 ") and heard.endswith(TAIL_HEARD)
         assert the.version().errors == {"timeout": 1}
+
+
+async def test_no_time_out_comes_early() -> None:
+    """A service that is quicker than its time-out is never cut off, wherever between two ticks its request came."""
+    gate = asyncio.Event()
+    time = asyncio.get_running_loop().time
+    async with stage(*[Answer(gate=gate)] * 7, timeouts=Timeouts(response=2 * TICK_S), retry=NEVER_AGAIN) as the:
+        for _ in range(7):
+            asked_at = time()
+            assert (await the.ask(LAST)).startswith(b"HTTP/1.1 504 ")
+            assert time() - asked_at >= 2 * TICK_S
+            await asyncio.sleep(TICK_S / 3)
 
 
 async def test_connection_that_does_not_come_in_time(deaf_url: str) -> None:
