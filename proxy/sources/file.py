@@ -1,6 +1,7 @@
 """The rule file: every way of saving it is noticed within half a second.
 
-The whole file is read at each poll and its bytes decide; neither time stamps nor inodes are looked at. That is right
+The whole file is read at each poll, and its bytes decide what is new; its time stamp tells only that it was saved again
+as it was. That is right
 for a save in place, a rename over the old file, a ConfigMap's `..data` symlink, a bind-mounted single file and network
 file systems alike. A read of the page cache costs about 50 microseconds, 1 ms for a file of several MB. inotify was
 refused: it needs a library, has to follow each of those ways separately, sees nothing on NFS or a desktop's shared
@@ -11,8 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from proxy.sources.base import Content, SourceError
 
@@ -32,34 +34,41 @@ FILE_BYTES_MAX: Final = 16 * 1024 * 1024
 log = logging.getLogger("grayhound.rules")
 
 
+class Seen(NamedTuple):
+    """The file at one look."""
+
+    data: bytes
+    saved_ns: int
+
+
 class FileSource:
-    """Rules from one file."""
+    """Rules from one file. A save that changes nothing counts as a change: whoever saved is told that nothing is new."""
 
     def __init__(self, path: str) -> None:
         self.path = Path(path)
-        self._last: bytes | None = None
+        self._last: Seen | None = None
         self._reread = asyncio.Event()
         self._missing_polls = 0
 
     def read(self) -> Content:
-        content = Content(str(self.path), self._bytes())
-        self._last = content.data
-        return content
+        self._last = self._read()
+        return Content(str(self.path), self._last.data)
 
     async def changed(self) -> Content:
         asked = False
         while True:
             asked = await self._pause() or asked
-            data = await self._look(asked)
-            if data is not None and (asked or data != self._last):
-                data = await self._settled(data)
-            if data is not None and (asked or data != self._last):
-                self._last = data
-                return Content(str(self.path), data)
+            seen = await self._look(asked)
+            if seen is not None and (asked or seen != self._last):
+                seen = await self._settled(seen)
+            if seen is not None and (asked or seen != self._last):
+                self._last = seen
+                return Content(str(self.path), seen.data)
 
     async def still(self, content: Content) -> bool:
         await asyncio.sleep(STILL_S)
-        return await self._look() == content.data
+        seen = await self._look()
+        return seen is not None and seen.data == content.data
 
     def reread(self) -> None:
         self._reread.set()
@@ -74,20 +83,20 @@ class FileSource:
         self._reread.clear()
         return True
 
-    async def _settled(self, data: bytes) -> bytes | None:
-        """The content once it stood unchanged for SETTLE_S; None if the file went away meanwhile."""
+    async def _settled(self, seen: Seen) -> Seen | None:
+        """The file once it stood unchanged for SETTLE_S; None if the file went away meanwhile."""
         for _ in range(SETTLE_LOOKS_MAX):
             await asyncio.sleep(SETTLE_S)
             again = await self._look()
-            if again is None or again == data:
+            if again is None or again == seen:
                 return again
-            data = again
-        return data
+            seen = again
+        return seen
 
-    async def _look(self, asked: bool = False) -> bytes | None:
-        """The bytes now, or None, said once in the log when it lasts. In a thread: a dead network disk blocks."""
+    async def _look(self, asked: bool = False) -> Seen | None:
+        """The file now, or None, said once in the log when it lasts. In a thread: a dead network disk blocks."""
         try:
-            data = await asyncio.to_thread(self._bytes)
+            seen = await asyncio.to_thread(self._read)
         except SourceError as error:
             self._missing_polls += 1
             if self._missing_polls == MISSING_POLLS or asked:
@@ -96,16 +105,16 @@ class FileSource:
         if self._missing_polls >= MISSING_POLLS:
             log.info("%s can be read again", self.path)
         self._missing_polls = 0
-        return data
+        return seen
 
-    def _bytes(self) -> bytes:
+    def _read(self) -> Seen:
         try:
             if not self.path.is_file() and self.path.exists():
                 raise SourceError(f"{self.path} is not a file")  # reading a FIFO would wait for ever
             with self.path.open("rb") as file:
-                data = file.read(FILE_BYTES_MAX + 1)
+                seen = Seen(file.read(FILE_BYTES_MAX + 1), os.fstat(file.fileno()).st_mtime_ns)
         except OSError as error:
             raise SourceError(f"cannot read {self.path}: {error.strerror}") from None
-        if len(data) > FILE_BYTES_MAX:
+        if len(seen.data) > FILE_BYTES_MAX:
             raise SourceError(f"{self.path} is larger than {FILE_BYTES_MAX // 1024 // 1024} MiB")
-        return data
+        return seen

@@ -141,3 +141,12 @@ async def test_a_file_that_is_gone_changes_nothing(tmp_path: Path, running: Prox
     assert await running.get() == (200, "v1")
     (tmp_path / "rules.yaml").write_text(rules(versions[1]))
     await running.until(running.get, (200, "v2"), LIVE_S)
+
+
+async def test_a_save_that_changes_nothing_is_counted(tmp_path: Path, running: Proxy) -> None:
+    """A touch is read and found unchanged: the generation stays, and the log says so."""
+    (tmp_path / "rules.yaml").touch()
+    assert await running.until(lambda: running.metric("config_reloads_total", 'result="unchanged"'), 1.0) == 1.0
+    config = await running.api("/api/config")
+    assert (config["generation"], config["result"], config["faults"]) == (1, "unchanged", [])
+    await running.said("is unchanged: generation 1")
