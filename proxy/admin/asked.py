@@ -26,7 +26,12 @@ def asked(
     url: with or without scheme and host, as for curl; a Host header overrides its host. Raises ValueError with one
     sentence if no client could send this.
     """
-    parts = urlsplit(url if re.match(r"https?://|/", url) else f"http://{url}")
+    scheme = re.match(r"([a-z][a-z0-9+.-]*)://", url, re.IGNORECASE)
+    if scheme and scheme[1].lower() not in ("http", "https"):
+        raise ValueError(f"a URL begins with http:// or https:// here, not {scheme[0]}")
+    parts = urlsplit(url if scheme or url.startswith("/") else f"http://{url}")
+    if scheme and not parts.netloc:
+        raise ValueError(f"'{url}' names no host")
     fields = [(name.strip().lower(), value.strip()) for name, value in headers]
     if not any(name == "host" for name, _ in fields):
         fields.insert(0, ("host", parts.netloc.rpartition("@")[2] or "localhost"))

@@ -22,6 +22,7 @@ from proxy.admin.asked import asked
         ("/x/%7Ey/../z", b"localhost", b"/x/z", b"", b"http"),
         ("http://[::1]:80/", b"[::1]", b"/", b"", b"http"),
         ("/x#fragment", b"localhost", b"/x", b"", b"http"),
+        ("HTTPS://a/x", b"a", b"/x", b"", b"https"),
     ],
 )
 def test_a_url_is_read_as_curl_would(url: str, host: bytes, path: bytes, query: bytes, scheme: bytes) -> None:
@@ -51,6 +52,8 @@ def test_a_host_field_overrides_the_url() -> None:
         ("/../..", {}, "above the root"),
         ("/%zz", {}, "percent"),
         ("http://[::1/", {}, "IPv6"),
+        ("ftp://a/x", {}, "not ftp://"),
+        ("http:///x", {}, "no host"),
         ("/", {"client_ip": "nobody"}, "nobody"),
         ("/", {"headers": [("content-length", "x")]}, "no such request"),
     ],
