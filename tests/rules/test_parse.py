@@ -55,6 +55,9 @@ def test_a_fault_is_not_told_twice_in_other_words() -> None:
         "rules.yaml:7:21: routes[0].rules[0].split.v1: expected a number >= 0, not 'x'",
         "rules.yaml:8:19: routes[0].rules[1].version: unknown version 'v3' of service 'shop'; it has v1, v2",
     ]
+    assert faults(ROUTE.replace("shop:\n", "shop:\n    stable: v9\n", 1)) == [
+        "rules.yaml:3:13: services.shop.stable: unknown version 'v9' of service 'shop'; it has v1, v2"
+    ]
 
 
 def test_warnings_have_places_too() -> None:

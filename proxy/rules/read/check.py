@@ -99,7 +99,7 @@ def _check_route(route: Route, services: Mapping[str, Service], at: Path) -> Ite
     for number, rule in enumerate(route.rules):
         yield from _check_rule(rule, route.hosts, service, (*at, "rules", number))
         yield from _check_actions(rule, route, service, (*at, "rules", number))
-    if route.otherwise.kind == "version":
+    if route.otherwise.kind == "version" and (service is None or route.otherwise.version != service.stable):
         yield from _known_version(route.otherwise.version, service, (*at, "otherwise"))
     yield from _check_actions(route, route, service, at)
     if route.respond is not None and (route.service or route.rules):
