@@ -196,7 +196,7 @@ STICKY_COOKIE: Final = ByKind(
         Key("path", some("a path", units.cookie_path)),
         Key("domain", some("a domain", units.cookie_domain)),
         Key("secure", BOOLEAN),
-        Key("same_site", choice("lax", "strict", "none")),
+        Key("same_site", choice("lax", "strict", "none", capitals=True)),
         Key("http_only", BOOLEAN),
     ),
 )

@@ -110,15 +110,17 @@ def integer(low: int, high: int) -> Unit:
     return Unit(what, parse, {"type": "integer", "minimum": low, "maximum": high}, plain=True)
 
 
-def choice(*words: str) -> Unit:
-    """One of a few words."""
+def choice(*words: str, capitals: bool = False) -> Unit:
+    """One of a few words; capitals: with a capital letter as well."""
 
     def parse(text: str) -> str:
-        if text not in words:
+        word = text.lower() if capitals and text in (text.lower(), text.capitalize()) else text
+        if word not in words:
             raise ValueError(f"expected {_either(words)}, not '{text}'{near(text, words)}")
-        return text
+        return word
 
-    return Unit(_either(words), parse, {"enum": list(words)})
+    written = [*words, *(word.capitalize() for word in words)] if capitals else list(words)
+    return Unit(_either(words), parse, {"enum": written})
 
 
 @dataclass(frozen=True, slots=True)

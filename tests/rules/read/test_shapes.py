@@ -4,7 +4,7 @@ from typing import Any
 
 from proxy.rules.read import units
 from proxy.rules.read.nodes import path_text, tree
-from proxy.rules.read.shapes import Cursor, Key, ListOf, MapOf, Note, Reader, Record, Unit, integer, near
+from proxy.rules.read.shapes import Cursor, Key, ListOf, MapOf, Note, Reader, Record, Unit, choice, integer, near
 
 NAME = Unit("a name", units.name, {})
 
@@ -38,6 +38,13 @@ def test_limits_of_numbers() -> None:
         None,
         None,
     ]
+
+
+def test_words_as_other_standards_write_them() -> None:
+    """`Lax`, as in Set-Cookie, is `lax`, where the file says so; `LAX` is nothing."""
+    words = ("lax", "strict")
+    assert [read(choice(*words, capitals=True), text)[0] for text in ("lax", "Lax", "LAX")] == ["lax", "lax", None]
+    assert read(choice(*words), "Lax") == (None, [": expected lax or strict, not 'Lax'; did you mean 'lax'?"])
 
 
 def test_one_item_may_stand_for_a_list() -> None:
