@@ -42,7 +42,7 @@ class Seen(NamedTuple):
 
 
 class FileSource:
-    """Rules from one file. A save that changes nothing counts as a change: whoever saved is told that nothing is new."""
+    """Rules from one file. A save that changes nothing counts as a change: who saved is told that nothing is new."""
 
     def __init__(self, path: str) -> None:
         self.path = Path(path)
