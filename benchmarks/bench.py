@@ -51,8 +51,13 @@ class Plan:
             for peer in self.peers
             if case.setup.features <= peer.features
         ]
-        probes = [probe.seconds for probe in self.probes for peer in self.peers if probe.fits(peer)]
-        return (sum(runs) + self.rounds * sum(probes) + len(self.cases) * self.seconds) / 60
+        probes = [
+            min(probe.rounds_max, self.rounds) * probe.seconds
+            for probe in self.probes
+            for peer in self.peers
+            if probe.fits(peer)
+        ]
+        return (sum(runs) + sum(probes) + len(self.cases) * self.seconds) / 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +203,7 @@ class Bench:
     def _probe(self, probe: Probe, services: tuple[int, int]) -> None:
         """Each time of a proxy that has just been started."""
         peers = [peer for peer in self.plan.peers if probe.fits(peer)]
-        for number in range(1, self.plan.rounds + 1):
+        for number in range(1, min(probe.rounds_max, self.plan.rounds) + 1):
             turn = number % (len(peers) or 1)
             for peer in peers[turn:] + peers[:turn]:
                 site = self.site(peer, services, probe.setup)

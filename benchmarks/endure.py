@@ -15,7 +15,6 @@ that were under way on a worker that was killed. Exit code 1 if one did, or if w
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import shutil
@@ -35,7 +34,9 @@ from typing import Any
 from benchmarks import load
 from benchmarks.certificate import certify
 from benchmarks.load import Load, Message
-from benchmarks.processes import BenchmarkError, accepts, children, free_port, running, wait_until
+from benchmarks.memory import service
+from benchmarks.peers.grayhound import Served, generation, serving
+from benchmarks.processes import BenchmarkError, children, free_port
 
 CONNECTIONS = 32
 WORKERS = 2
@@ -63,13 +64,11 @@ class Endpoint:
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
-        self._log = folder / f"{self.port}.log"
+        self._folder = folder
         self._life = ExitStack()
 
     def rise(self) -> None:
-        command = [sys.executable, "-m", "benchmarks.memory", "--service", str(self.port)]
-        self._process = self._life.enter_context(running(command, last_core(), self._log))
-        wait_until(lambda: accepts(self.port), self._process, self._log)
+        self._process = self._life.enter_context(service(self._folder, self.port, last_core()))
 
     def die(self) -> None:
         self._process.kill()
@@ -82,30 +81,30 @@ class Site:
 
     folder: Path
     endpoints: list[Endpoint]
-    port: int = field(default_factory=free_port)
-    tls_port: int = field(default_factory=free_port)
-    admin: int = field(default_factory=free_port)
-    pid: int = 0
+    tls_port: int
+    served: Served
 
     def save(self, new: int) -> None:
         """A new rule file, with this share for v2."""
         fresh = self.folder / "rules.new"
-        ports = (endpoint.port for endpoint in self.endpoints)
-        fresh.write_text(RULES.format(*ports, old=100 - new, new=new))
-        fresh.rename(self.folder / "rules.yaml")
+        fresh.write_text(rules(self.endpoints, new))
+        fresh.rename(self.served.file)
 
     def workers(self) -> list[int]:
-        return children(self.pid)
+        return children(self.served.pid)
 
     def metric(self, name: str) -> float:
         """The sum over its series."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.served.admin}/metrics", timeout=5) as answer:
             text = answer.read().decode()
         return sum(map(float, re.findall(rf"^grayhound_{name}(?:{{.*}})? (\S+)$", text, re.M)))
 
     def generation(self) -> int:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/api/config", timeout=5) as answer:
-            return min(worker["generation"] for worker in json.load(answer)["workers"])
+        return generation(self.served.admin)
+
+
+def rules(endpoints: list[Endpoint], new: int) -> str:
+    return RULES.format(*(endpoint.port for endpoint in endpoints), old=100 - new, new=new)
 
 
 def last_core() -> int:
@@ -129,7 +128,7 @@ def reloads(site: Site) -> str:
     began, first = time.monotonic(), site.generation()
     for number in range(1, RELOADS + 1):
         site.save(number % 100)
-        os.kill(site.pid, signal.SIGHUP)
+        os.kill(site.served.pid, signal.SIGHUP)
         time.sleep(max(0.0, began + number * RELOADS_S / RELOADS - time.monotonic()))
     # A machine that has no time left reads two saves as one, which is as it should be; most must be seen.
     until(lambda: site.generation() - first >= RELOADS * 0.9, f"a generation for nine in ten of {RELOADS} saves")
@@ -140,7 +139,7 @@ def replace(site: Site) -> str:
     took = []
     for _ in range(2):
         before = set(site.workers())
-        os.kill(site.pid, signal.SIGUSR2)
+        os.kill(site.served.pid, signal.SIGUSR2)
         took.append(until(lambda b=before: len(now := set(site.workers())) == WORKERS and not now & b, "other workers"))  # type: ignore[misc]
     return "other workers after " + " s and ".join(f"{seconds:.1f}" for seconds in took) + " s"
 
@@ -217,28 +216,16 @@ TRIALS = {
 def standing() -> Iterator[Site]:
     """A proxy that is ready, with its endpoints."""
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
-        folder = Path(name)
-        site = Site(folder, [Endpoint(folder) for _ in range(3)])
-        for one in site.endpoints:
+        folder, tls_port = Path(name), free_port()
+        endpoints = [Endpoint(folder) for _ in range(3)]
+        for one in endpoints:
             one.rise()
             stack.callback(one.die)
-        site.save(20)
         certify(folder, "first")
-        command = [sys.executable, "-m", "proxy", "serve", str(folder / "rules.yaml"), "--workers", str(WORKERS)]
-        command += ["--listen", f"127.0.0.1:{site.port}", "--tls-listen", f"127.0.0.1:{site.tls_port}"]
-        command += ["--tls-cert", f"{folder}/shop.pem:{folder}/shop.key", "--admin", f"127.0.0.1:{site.admin}"]
-        process = stack.enter_context(running(command, min(os.sched_getaffinity(0)), folder / "proxy.log"))
-        site.pid = process.pid
-        wait_until(lambda: _ready(site), process, folder / "proxy.log")
-        yield site
-
-
-def _ready(site: Site) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{site.admin}/readyz", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
+        options = ["--tls-listen", f"127.0.0.1:{tls_port}", "--tls-cert", f"{folder}/shop.pem:{folder}/shop.key"]
+        core = min(os.sched_getaffinity(0))
+        served = stack.enter_context(serving(folder, rules(endpoints, 20), core, *options, workers=WORKERS))
+        yield Site(folder, endpoints, tls_port, served)
 
 
 def endure(trial: Trial) -> tuple[Load, str]:
@@ -246,7 +233,7 @@ def endure(trial: Trial) -> tuple[Load, str]:
     with standing() as site, ThreadPoolExecutor() as pool:
         lua = site.folder / "wrk.lua"
         lua.write_text(load.script([trial.message]))
-        port = site.tls_port if trial.scheme == "https" else site.port
+        port = site.tls_port if trial.scheme == "https" else site.served.port
         asked: tuple[Any, ...] = ("wrk", lua, port, CONNECTIONS, trial.seconds, last_core(), trial.scheme)
         running_load = pool.submit(load.run, *asked)
         time.sleep(SETTLE_S)

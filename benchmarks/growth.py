@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import os
 import resource
 import shutil
@@ -24,8 +25,7 @@ from statistics import median
 from benchmarks import client, drive, load, report
 from benchmarks.drive import Aim
 from benchmarks.load import Load, Message
-from benchmarks.peers.base import answers_200
-from benchmarks.peers.grayhound import ROUTE
+from benchmarks.peers.grayhound import ROUTE, Served, serving
 from benchmarks.processes import BenchmarkError, CpuTime, accepts, cpu_time, free_port, running, wait_until
 from benchmarks.results import FOLDER
 
@@ -34,7 +34,7 @@ KEPT = FOLDER / "growth.json"
 WARM_S = 1.0
 RATE = 2000.0  # requests a second over the connections that are asked in turn
 PORTS = 256  # of services: endpoints, versions
-CONNECTIONS_MAX = 15_000
+OPTIONS = ("--max-connections", "15000")
 
 
 def as_fast_as_it_goes(aim: Aim, pid: int) -> float:
@@ -54,9 +54,10 @@ def in_turn(aim: Aim, pid: int) -> float:
 
 
 def _cost(seen: Load, used: CpuTime) -> float:
-    if seen.errors or not seen.requests:
+    """Of a run in which nothing was answered, on a machine without time for it, there is none."""
+    if seen.errors:
         raise BenchmarkError(f"errors: {seen}")
-    return used.total / seen.requests * 1e6
+    return used.total / seen.requests * 1e6 if seen.requests else math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,32 +209,19 @@ def _rules(series: Series, size: int, ports: list[int]) -> str:
     return f"services:\n  shop:\n    versions:\n{''.join(lines)}routes:\n{series.routes(size)}"
 
 
-@contextlib.contextmanager
-def _proxy(folder: Path, text: str, core: int) -> Iterator[tuple[int, int]]:
-    """Its port and process id."""
-    port, admin = free_port(), free_port()
-    file, log = folder / f"{port}.yaml", folder / f"{port}.log"
-    file.write_text(text)
-    command = [sys.executable, "-m", "proxy", "serve", str(file), "--workers", "1", "--listen", f"127.0.0.1:{port}"]
-    command += ["--admin", f"127.0.0.1:{admin}", "--max-connections", str(CONNECTIONS_MAX)]
-    with running(command, core, log, ROOT) as process:
-        wait_until(lambda: answers_200(admin, "/readyz"), process, log)
-        yield port, process.pid
-
-
 def measure(curve: Curve, ports: list[int], folder: Path, rounds: int, seconds: int) -> dict[str, object]:
     """What is kept of a curve: for each series size, lowest, median and highest µs."""
     cores = sorted(os.sched_getaffinity(0))
     taken: dict[tuple[str, int], list[float]] = {}
     with contextlib.ExitStack() as stack:
-        standing: dict[str, tuple[int, int]] = {}  # by rules: series with the same ones share a proxy
+        standing: dict[str, Served] = {}  # by rules: series with the same ones share a proxy
         cells: list[Cell] = []
         for series in curve.series:
             for size in curve.sizes:
                 text = _rules(series, size, ports)
                 if text not in standing:
-                    standing[text] = stack.enter_context(_proxy(folder, text, cores[0]))
-                port, pid = standing[text]
+                    standing[text] = stack.enter_context(serving(folder, text, cores[0], *OPTIONS))
+                port, pid = standing[text].port, standing[text].pid
                 lua = folder / f"{len(cells)}.lua"
                 messages = series.messages(size)
                 lua.write_text(load.script(messages))
@@ -244,7 +232,8 @@ def measure(curve: Curve, ports: list[int], folder: Path, rounds: int, seconds: 
         for number in range(rounds):
             turn = number * len(cells) // rounds
             for cell in cells[turn:] + cells[:turn]:
-                taken.setdefault((cell.series, cell.size), []).append(curve.drive(cell.aim, cell.pid))
+                if not math.isnan(cost := curve.drive(cell.aim, cell.pid)):
+                    taken.setdefault((cell.series, cell.size), []).append(cost)
     series_kept = {
         series.name: [[size, min(t), median(t), max(t)] for size in curve.sizes if (t := taken[series.name, size])]
         for series in curve.series
@@ -285,9 +274,9 @@ def main() -> None:
             if curve.name in given.only.split(","):
                 found = measure(curve, ports, Path(name), given.rounds, given.seconds)
                 kept["curves"][curve.name] = found
+                KEPT.parent.mkdir(exist_ok=True)
+                KEPT.write_text(json.dumps(kept, indent=1) + "\n")
                 print(f"\n{curve.what}\n{json.dumps(found['series'])}", flush=True)
-    KEPT.parent.mkdir(exist_ok=True)
-    KEPT.write_text(json.dumps(kept, indent=1) + "\n")
 
 
 if __name__ == "__main__":

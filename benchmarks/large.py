@@ -11,24 +11,22 @@ and while one saved file after another is read and applied. Needs wrk (apt-get i
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.request
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks import load
 from benchmarks.load import Load, Message
-from benchmarks.processes import BenchmarkError, accepts, children, free_port, resident_bytes, running
+from benchmarks.peers.grayhound import generation, serving
+from benchmarks.processes import children, free_port, resident_bytes, running, wait
 
 CONNECTIONS = 16
-PATIENCE_S = 300.0
 SERVICES = """\
 services:
   shop:
@@ -72,76 +70,50 @@ class Proxy:
             running([sys.executable, "benchmarks/services.py", *map(str, ports)], self.core, folder / "services.log")
         )
         self._services = SERVICES.format(*ports)
-        self.file = folder / "rules.yaml"
-        self.save()
-        self.port, self.admin = free_port(), free_port()
-        command = [sys.executable, "-m", "proxy", "serve", str(self.file), "--workers", "1"]
-        command += ["--listen", f"127.0.0.1:{self.port}", "--admin", f"127.0.0.1:{self.admin}"]
         began = time.monotonic()
-        self._process = subprocess.Popen(command, stderr=open(folder / "serve.log", "wb"))  # noqa: SIM115
-        stack.callback(self._process.wait)
-        stack.callback(self._process.terminate)
-        self._until(lambda: accepts(self.admin) and self._ready())
+        self.served = stack.enter_context(serving(folder, self._rules(), None))
         self.start_s = time.monotonic() - began
 
-    def save(self) -> None:
-        """Another share of the new version in every split."""
-        self._share = self._share % 50 + 1
-        new = self.file.with_suffix(".new")
-        new.write_text(self._services + KINDS[self._kind](self._count, self._share))
-        new.rename(self.file)
+    def _rules(self) -> str:
+        return self._services + KINDS[self._kind](self._count, self._share)
 
     def reload(self) -> float:
-        """Seconds until what is saved now is live in all workers."""
-        generation = self._config()["generation"]
-        self.save()
+        """Another share of the new version in every split: seconds from the save until it is live in all workers."""
+        before = generation(self.served.admin)
+        self._share = self._share % 50 + 1
+        new = self.served.file.with_suffix(".new")
+        new.write_text(self._rules())
+        new.rename(self.served.file)
         began = time.monotonic()
-        self._until(lambda: self._config()["generation"] > generation)
+        wait(lambda: generation(self.served.admin) > before, "the new rules are live")
         return time.monotonic() - began
 
     def memory(self) -> str:
         """What control and the worker hold."""
-        pid = self._process.pid
+        pid = self.served.pid
         (worker,) = children(pid)
         return f"control {resident_bytes(pid, alone=True) >> 20}, worker {resident_bytes(worker) >> 20}"
-
-    def _ready(self) -> bool:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/readyz", timeout=PATIENCE_S).close()
-        except OSError:
-            return False
-        return True
-
-    def _config(self) -> dict[str, int]:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/api/config", timeout=PATIENCE_S) as answer:
-            config: dict[str, int] = json.load(answer)
-        return config
-
-    def _until(self, done: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + PATIENCE_S
-        while not done():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise BenchmarkError("the proxy ended, or did not do in time what it was told")
-            time.sleep(0.02)
 
 
 def measure(folder: Path, kind: str, count: int, seconds: float) -> None:
     with ExitStack() as stack:
         proxy = Proxy(folder, kind, count, stack)
         began = time.monotonic()
-        subprocess.run([sys.executable, "-m", "proxy", "check", str(proxy.file)], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [sys.executable, "-m", "proxy", "check", str(proxy.served.file)], check=True, stdout=subprocess.DEVNULL
+        )
         check_s = time.monotonic() - began
         lua = folder / "wrk.lua"
         fields = {"Host": f"host-{count // 2}.example.com", "X-User": f"u{count // 2}"}
         lua.write_text(load.script([Message("/", fields=fields)]))
         print(f"{kind}, {count:,}: check {check_s:.1f} s, start to ready {proxy.start_s:.1f} s")
         print(f"  reload {proxy.reload():.1f} s without load; MiB: {proxy.memory()}")
-        quiet = load.run("wrk", lua, proxy.port, CONNECTIONS, seconds, proxy.core)
+        quiet = load.run("wrk", lua, proxy.served.port, CONNECTIONS, seconds, proxy.core)
         took: list[float] = []
         over = threading.Event()
         reloading = threading.Thread(target=lambda: took.extend(iter(lambda: over.is_set() or proxy.reload(), True)))
         reloading.start()
-        busy = load.run("wrk", lua, proxy.port, CONNECTIONS, 2 * seconds, proxy.core)
+        busy = load.run("wrk", lua, proxy.served.port, CONNECTIONS, 2 * seconds, proxy.core)
         over.set()
         reloading.join()
         _tell("nothing else going on", quiet)

@@ -14,6 +14,7 @@ import os
 import resource
 import socket
 import ssl
+import subprocess
 import sys
 import tempfile
 import time
@@ -22,6 +23,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from benchmarks.certificate import certify
+from benchmarks.peers.grayhound import serving
 from benchmarks.processes import accepts, children, cpu_time, free_port, resident_bytes, running, wait_until
 
 BODY_BYTES = 100 << 20
@@ -72,27 +74,27 @@ class Service(asyncio.Protocol):
 def proxy(folder: Path, tls: bool = False) -> Iterator[tuple[int, int]]:
     """A proxy with one worker, on a core of its own: its port and the worker's pid. Two services are behind it, so that
     one that is busy with 100 MiB for many does not delay the small answers."""
-    small, big, port = free_port(), free_port(), free_port()
-    (folder / "rules.yaml").write_text(RULES.format(small=small, big=big))
-    serve = [sys.executable, "-m", "proxy", "serve", str(folder / "rules.yaml"), "--workers", "1"]
-    where = ["--listen", f"127.0.0.1:{port}"]
+    small, big, tls_port = free_port(), free_port(), free_port()
+    options = ["--max-connections", "15000"]
     if tls:
         certify(folder)
         pair = f"{folder}/shop.pem:{folder}/shop.key"
-        where = ["--listen", "", "--tls-listen", f"127.0.0.1:{port}", "--tls-cert", pair]
-    where += ["--admin", f"127.0.0.1:{free_port()}", "--max-connections", "15000"]
+        options += ["--listen", "", "--tls-listen", f"127.0.0.1:{tls_port}", "--tls-cert", pair]
+    cores = sorted(os.sched_getaffinity(0))
     with ExitStack() as stack:
-        own = [sys.executable, "-m", "benchmarks.memory", "--service"]
-        last = max(os.sched_getaffinity(0))
-        for command, at, core in (
-            ([*own, str(small)], small, last),
-            ([*own, str(big)], big, last),
-            (serve + where, port, 0),
-        ):
-            log = folder / f"{at}.log"
-            process = stack.enter_context(running(command, core, log))
-            wait_until(lambda at=at: accepts(at), process, log)  # type: ignore[misc]
-        yield port, children(process.pid)[0]
+        for port in (small, big):
+            stack.enter_context(service(folder, port, cores[-1]))
+        served = stack.enter_context(serving(folder, RULES.format(small=small, big=big), cores[0], *options))
+        yield tls_port if tls else served.port, children(served.pid)[0]
+
+
+@contextmanager
+def service(folder: Path, port: int, core: int) -> Iterator[subprocess.Popen[bytes]]:
+    """As a process of its own."""
+    log = folder / f"{port}.log"
+    with running([sys.executable, "-m", "benchmarks.memory", "--service", str(port)], core, log) as process:
+        wait_until(lambda: accepts(port), process, log)
+        yield process
 
 
 def connect(stack: ExitStack, port: int, path: str, tls: ssl.SSLContext | None) -> socket.socket:

@@ -25,7 +25,7 @@ from statistics import median
 
 from benchmarks import load
 from benchmarks.load import Load, Message
-from benchmarks.peers.base import answers_200
+from benchmarks.peers.grayhound import serving
 from benchmarks.processes import accepts, cpu_time, free_port, running, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -85,19 +85,15 @@ def proxies(folder: Path, percent: float) -> Iterator[list[Standing]]:
 
 @contextlib.contextmanager
 def _proxy(folder: Path, mood: str, v1: int, percent: float) -> Iterator[Standing]:
-    v2, port, admin_port = free_port(), free_port(), free_port()
-    rules, log = folder / f"{mood}.yaml", folder / f"{mood}.log"
-    rules.write_text(RULES % (v1, v2) + (MIRROR % percent if mood != "none" else ""))
+    v2 = free_port()
+    rules = RULES % (v1, v2) + (MIRROR % percent if mood != "none" else "")
     with contextlib.ExitStack() as stack:
         if mood not in ("none", "dead"):
             command = [sys.executable, "-m", "benchmarks.mirrored", mood, str(v2)]
             process = stack.enter_context(running(command, OTHER_CORE, folder / f"{mood}-v2.log", ROOT))
             wait_until(lambda: accepts(v2), process, folder / f"{mood}-v2.log")
-        addresses = ["--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin_port}"]
-        command = [sys.executable, "-m", "proxy", "serve", str(rules), "--workers", "1", *addresses]
-        process = stack.enter_context(running(command, PROXY_CORE, log, ROOT))
-        wait_until(lambda: answers_200(admin_port, "/readyz"), process, log)
-        yield Standing(mood, port, admin_port, process.pid)
+        served = stack.enter_context(serving(folder, rules, PROXY_CORE))
+        yield Standing(mood, served.port, served.admin, served.pid)
 
 
 def measure(one: Standing, lua: Path, seconds: float) -> Sample:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import platform
 import sys
 import urllib.request
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks.peers.base import Peer, Site, answers_200
-from benchmarks.processes import wait
+from benchmarks.processes import free_port, running, wait, wait_until
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 SERVICES = """\
 services:
   shop:
@@ -70,16 +74,39 @@ def command(program: str, site: Site) -> list[str]:
     ]
 
 
-def _config(site: Site) -> dict[str, Any]:
-    with urllib.request.urlopen(f"http://127.0.0.1:{site.admin_port}/api/config", timeout=60) as answer:
-        config: dict[str, Any] = json.load(answer)
-    return config
-
-
 def reload(site: Site, pid: int) -> None:
     """The file is looked at four times a second; live is what the workers have applied."""
-    before = _config(site)["generation"]
-    wait(lambda: all(one["generation"] > before for one in _config(site)["workers"]), "the worker has the new rules")
+    before = generation(site.admin_port)
+    wait(lambda: generation(site.admin_port) > before, "the worker has the new rules")
+
+
+def generation(admin: int) -> int:
+    """Of the rules that all workers have applied."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{admin}/api/config", timeout=60) as answer:
+        return min((int(worker["generation"]) for worker in json.load(answer)["workers"]), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A proxy that runs with rules of one's own."""
+
+    port: int
+    admin: int
+    pid: int  # of control
+    file: Path
+
+
+@contextlib.contextmanager
+def serving(folder: Path, rules: str, core: int | None, *options: str, workers: int = 1) -> Iterator[Served]:
+    """It is ready, and listens for HTTP if no option says where."""
+    port, admin = free_port(), free_port()
+    file, log = folder / f"rules-{port}.yaml", folder / f"proxy-{port}.log"
+    file.write_text(rules)
+    command = [sys.executable, "-m", "proxy", "serve", str(file), "--workers", str(workers)]
+    listen = [] if "--listen" in options else ["--listen", f"127.0.0.1:{port}"]
+    with running([*command, *listen, "--admin", f"127.0.0.1:{admin}", *options], core, log, ROOT) as process:
+        wait_until(lambda: answers_200(admin, "/readyz"), process, log)
+        yield Served(port, admin, process.pid, file)
 
 
 def find() -> str | None:
