@@ -63,6 +63,30 @@ def test_what_the_image_copies_is_in_the_project_and_not_kept_out() -> None:
     assert re.search(rf"^{extra} = \[", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
 
 
+# --- Compose -------------------------------------------------------------------------------------------------------
+
+
+def test_compose_starts_what_its_rules_lead_to(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each endpoint is a service at its port; what is mounted is there, and Prometheus finds its configuration."""
+    folder = ROOT / "config/compose"
+    compose = yaml.safe_load((folder / "compose.yaml").read_text())["services"]
+    assert main(["check", str(folder / "rules.yaml")]) == 0
+    assert "0 warnings" in capsys.readouterr().out
+    endpoints = re.findall(r"http://(\w+):(\d+)", (folder / "rules.yaml").read_text())
+    assert len(endpoints) == 2
+    assert all(compose[name]["entrypoint"][-1].endswith(f" {port}") for name, port in endpoints)
+    proxy_ = compose["grayhound"]
+    assert (folder / proxy_["build"] / "Dockerfile").exists()
+    assert proxy_["image"] == compose["v1"]["image"] == compose["v2"]["image"]
+    known = settings.read_settings({"rules": "rules.yaml"}, proxy_["environment"], 1)
+    assert known.drain_timeout_s < int(proxy_["stop_grace_period"].removesuffix("s"))
+    (rules,) = proxy_["command"]
+    assert f"./:{Path(rules).parent}:ro" in proxy_["volumes"] and (folder / Path(rules).name).exists()
+    (mounted,) = compose["prometheus"]["volumes"]
+    assert (folder / mounted.partition(":")[0] / "prometheus.yml").exists()
+    assert {port.rpartition(":")[2] for port in proxy_["ports"]} == {"8080", "9900", "9090"}
+
+
 # --- Kubernetes ----------------------------------------------------------------------------------------------------
 
 
