@@ -16,6 +16,7 @@ from proxy.errors import BadRequest, ProxyError
 from proxy.http.framing import CHUNKED, UNTIL_CLOSE, ChunkedBody, request_length
 from proxy.http.h1 import LastHeads, answer
 from proxy.http.headers import CLOSE, Peer, forward_response, repeatable, wants_close
+from proxy.http.max_forwards import count_hop
 from proxy.http.message import RequestHead, ResponseHead
 
 _READING_HEAD, _READING_LENGTH, _READING_CHUNKS, _ANSWERING, _LINGERING = range(5)
@@ -107,6 +108,8 @@ class Connection(asyncio.Protocol):
                 self._state = _ANSWERING
             else:
                 peer.admit(head)
+                if b"max-forwards" in head.fields:
+                    count_hop(head)
                 self._close = wants_close(head.fields, head.minor)
                 body, rest = self._first_body(request_length(head.fields, head.minor), rest)
             if not self._close and repeatable(head):
@@ -202,7 +205,7 @@ class Connection(asyncio.Protocol):
         """Answer what cannot be an exchange, and end the connection: where the next request begins is unknown."""
         self._gateway.refused(error, self.peer, data)
         self._state = _LINGERING
-        self.answer(error.status, error.lines + extra, error.body)
+        self.answer(error.status, error.lines + extra, error.body, head_only=data.startswith(b"HEAD "))
         self._end_connection(request_read=False)
 
     # --- the answer --------------------------------------------------------------------------------------------

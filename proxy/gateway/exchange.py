@@ -22,7 +22,7 @@ from proxy.gateway.refusals import NO_ENDPOINT, NO_ROUTE, OVERLOADED
 from proxy.gateway.snapshot import Lane
 from proxy.gateway.state import State
 from proxy.gateway.tunnel import Tunnel
-from proxy.http.headers import wanted_upgrade
+from proxy.http.headers import takes_up, wanted_upgrade
 from proxy.http.message import RequestHead, ResponseHead
 from proxy.upstream.endpoint import Endpoint
 from proxy.upstream.http1 import upstream_error
@@ -224,7 +224,7 @@ class Exchange:
     def response_upgraded(self, head: ResponseHead, rest: bytes) -> None:
         lane, endpoint, upstream = self._lane, self._endpoint, self._upstream
         assert endpoint is not None and upstream is not None
-        if not wanted_upgrade(self._head):
+        if not takes_up(self._head, head):
             upstream.reset()
             self.response_failed(upstream_error("protocol", "the upstream changed to another protocol unasked"), True)
             return

@@ -24,7 +24,7 @@ from proxy.http.paths import matched_path
 
 REQUEST_FIELDS: Final = frozenset(
     (b"host", b"connection", b"content-length", b"transfer-encoding", b"te", b"upgrade", b"expect", b"keep-alive",
-     b"proxy-connection", b"proxy-authorization", b"forwarded", b"x-request-id")
+     b"max-forwards", b"proxy-connection", b"proxy-authorization", b"forwarded", b"x-request-id")
 )  # fmt: skip
 """What the house reads of a request; the rules add theirs. Fields of FORGEABLE are read as well."""
 RESPONSE_FIELDS: Final = frozenset(
@@ -48,6 +48,7 @@ _OTHER_VERSION = re.compile(rb"[^ \r\n]+ [^ \r\n]+ HTTP/(?!1\.[01]\r)[0-9]\.[0-9
 _UNUSUAL = re.compile(rb"[%#]|/\.").search  # what may make a path to be matched differ from the one sent
 _ZERO: Final = ord("0")
 # A request line as nearly all are: nothing in it is left to decide, and llhttp would find no fault with it.
+_LATER_MINOR = re.compile(rb"([^ \r\n]+ [^ \r\n]+ HTTP/1\.)[2-9](?=\r\n)").match  # read as 1.1 (RFC 9110 section 2.5)
 _USUAL_LINE = re.compile(
     rb"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) ((/[!\"$&->@-~]*)(?:\?([!\"$->@-~?]*))?) HTTP/1\.1"
 ).fullmatch
@@ -103,6 +104,8 @@ class RequestReader:
         except httptools.HttpParserUpgrade:
             pass  # a well-formed head that asks for another protocol
         except httptools.HttpParserError as error:
+            if later := _LATER_MINOR(raw):
+                return self.read(b"%b1%b" % (later[1], raw[later.end() :]))
             raise _refusal(raw, error) from None
         try:
             method, target, rest = raw.split(b" ", 2)
@@ -214,6 +217,7 @@ def _other_target(method: bytes, target: bytes, minor: int, fields: Fields) -> t
 
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [^\x00-\x08\x0a-\x1f\x7f]*)?").fullmatch
+_LATER_STATUS_LINE: Final = re.compile(rb"\AHTTP/1\.[2-9] ").sub
 _SPACE_BEFORE_COLON: Final = re.compile(rb"(\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]+)[ \t]+:").sub
 _status_lines: dict[bytes, tuple[int, int]] = {}
 _CONTENT_LENGTH: Final = (b"Content-Length", b"content-length")
@@ -241,9 +245,10 @@ def read_response_head(raw: bytes) -> ResponseHead:
 
 
 def _read_mended(raw: bytes) -> ResponseHead:
-    """Without the spaces before colons, which a proxy takes out (RFC 9112 section 5.1); it mends nothing else."""
-    mended = _SPACE_BEFORE_COLON(rb"\1:", raw)
-    if len(mended) == len(raw):
+    """Without the spaces before colons, which a proxy takes out (RFC 9112 section 5.1), and with a later minor version
+    read as 1.1 (RFC 9110 section 2.5); it mends nothing else."""
+    mended = _LATER_STATUS_LINE(b"HTTP/1.1 ", _SPACE_BEFORE_COLON(rb"\1:", raw), 1)
+    if mended == raw:
         raise BadResponse("malformed response") from None
     head = read_response_head(mended)
     # Not plain: its bytes are not those that came.

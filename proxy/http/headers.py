@@ -19,12 +19,14 @@ _NOT_NOMINATED: Final = frozenset((b"host", b"content-length", b"transfer-encodi
 NOMINATED_MAX: Final = 32
 """Fields one Connection field may name; more than any honest message has."""
 _CUT_BY_REGEX: Final = HOP_BY_HOP | {
-    b"host", b"content-length", b"transfer-encoding", b"forwarded", b"x-request-id", b"x-real-ip",
+    b"host", b"content-length", b"transfer-encoding", b"expect", b"forwarded", b"x-request-id", b"x-real-ip",
     b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port",
 }  # fmt: skip
 _PASSES: Final = frozenset((b"host", b"content-length", b"transfer-encoding", b"expect", b"x-request-id"))
-_ONCE: Final = frozenset((b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"x-request-id"))
-"""What makes a head one of its kind: a body, a change of protocol, a trusted proxy's name for the request."""
+_ONCE: Final = frozenset(
+    (b"content-length", b"transfer-encoding", b"expect", b"max-forwards", b"upgrade", b"x-request-id")
+)
+"""What makes a head one of its kind: a body, a change of protocol, a count of hops, a trusted proxy's name for it."""
 CLOSE: Final = (b"close",)
 USUAL_CONNECTIONS: Final[dict[tuple[bytes, ...], bytes]] = {
     (b"keep-alive",): b"\r\nConnection: keep-alive\r\n",
@@ -85,6 +87,12 @@ def wanted_upgrade(head: RequestHead) -> bytes:
     return b"" if _TUNNELS_REFUSED.intersection(protocols) else b", ".join(protocols)
 
 
+def takes_up(head: RequestHead, answer: ResponseHead) -> bool:
+    """Whether this 101 changes to a protocol that the request offered, and says so (RFC 9110 section 7.8)."""
+    offered = frozenset(wanted_upgrade(head).split(b", ")) - {b""}
+    return offered.issuperset(_tokens(answer.fields.get(b"upgrade", ())))
+
+
 class Peer:
     """Who stands at the other end of a client's connection, and what of its word is believed.
 
@@ -117,6 +125,8 @@ class Peer:
                 raise BadRequest("Connection names too many fields")
             if not self.trusted:
                 self._forget_forged(head)
+            if head.minor == 0:
+                head.cut = [*head.cut, b"expect"]  # RFC 9110 section 10.1.1: it means nothing there
         if self.trusted:
             head.client = self._believed_client(fields)
             proto = fields.get(b"x-forwarded-proto", (b"",))[-1].lower()
@@ -273,6 +283,8 @@ def forward_response(head: ResponseHead, added: bytes, *, chunked: bool = True, 
             cut -= {b"connection", b"upgrade"}
         if not chunked:
             cut.add(b"transfer-encoding")
+        if head.status == 426 and b"upgrade" in fields:  # RFC 9110 section 15.5.22
+            added += b"Connection: Upgrade\r\nUpgrade: %b\r\n" % b", ".join(fields[b"upgrade"])
         if cut:
             raw = _without(raw, cut)
     if head.minor == 0:

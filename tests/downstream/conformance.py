@@ -138,6 +138,12 @@ REFUSED: Final = (
     Demanded("a port of letters", "9110 7.2", get(host="a:b")),
     Chosen("a port without host", "9110 4.2.1", get(host=":80")),
     Demanded("a bracket left open", "9110 7.2", get(host="[::1")),
+    Refused("a HEAD without Host", "9110 9.3.2", wire("HEAD / HTTP/1.1")),
+    # --- how far it goes
+    Demanded("OPTIONS that goes no further", "9110 7.6.2", get("Max-Forwards: 0", line="OPTIONS / HTTP/1.1"), 200),
+    Demanded("TRACE that goes no further", "9110 7.6.2", get("Max-Forwards: 00", line="TRACE / HTTP/1.1"), 200),
+    Chosen("Max-Forwards that is no number", "9110 7.6.2", get("Max-Forwards: a", line="OPTIONS / HTTP/1.1")),
+    Chosen("two Max-Forwards", "9110 7.6.2", get("Max-Forwards: 1", "Max-Forwards: 2", line="TRACE / HTTP/1.1")),
     # --- how the body is framed
     Refused("two lengths", "9112 6.3", post("Content-Length: 2", "Content-Length: 2", body=b"ab")),
     Demanded("two different lengths", "9112 6.3", post("Content-Length: 2", "Content-Length: 3", body=b"abc")),
@@ -234,6 +240,12 @@ CHUNKS: Final = b'2\r\nab\r\n3;x="y z"\r\ncde\r\n0\r\n\r\n'
 CHUNKED_ANSWER: Final = wire("HTTP/1.1 200 OK", "Transfer-Encoding: chunked", body=CHUNKS)
 CLOSING: Final = wire("HTTP/1.1 200 OK", "Content-Length: 2", "Connection: close", body=b"ok")
 
+UPGRADE: Final = (
+    get("Connection: Upgrade", "Upgrade: WebSocket, x"),
+    forwarded("GET / HTTP/1.1", H).replace(b"Via:", b"Connection: Upgrade\r\nUpgrade: websocket, x\r\nVia:"),
+)
+BAD: Final = own("HTTP/1.1 502 Bad Gateway", "Content-Type: text/plain; charset=utf-8", "Content-Length: *", body=b"*")
+
 REQUESTS: Final = (
     Passed("GET", "9112 3", get(), forwarded("GET / HTTP/1.1", H)),
     Passed("the target byte for byte", "9112 3.2.1", target("/a/./b/../%7Ec%2Fd?x=%41&&y"),
@@ -281,6 +293,26 @@ REQUESTS: Final = (
     Passed("HTTP/1.0 without Host, hop-by-hop", "9110 7.6.1", wire("GET / HTTP/1.0", "Connection: keep-alive"),
            forwarded("GET / HTTP/1.1", host="", via="1.0"),
            heard=wire("HTTP/1.1 200 OK", "Content-Length: 2", "Connection: keep-alive", body=b"ok")),
+    Offered("a later minor version", "9110 2.5", get(line="GET / HTTP/1.2"), forwarded("GET / HTTP/1.1", H)),
+    Passed("OPTIONS that goes further", "9110 7.6.2", get("A: b", "MAX-forwards:  010", line="OPTIONS / HTTP/1.1"),
+           forwarded("OPTIONS / HTTP/1.1", H, "A: b", "MAX-forwards:  9")),
+    Passed("TRACE that goes one hop further", "9110 7.6.2", get("Max-Forwards: 1", "A: b", line="TRACE /x HTTP/1.1"),
+           forwarded("TRACE /x HTTP/1.1", H, "Max-Forwards: 0", "A: b")),
+    Passed("TRACE that goes further than anybody", "9110 7.6.2",
+           get("Max-Forwards: " + "9" * 40, line="TRACE / HTTP/1.1"),
+           forwarded("TRACE / HTTP/1.1", H, "Max-Forwards: 999999999")),
+    Offered("Max-Forwards of other methods", "9110 7.6.2", get("Max-Forwards: 0"),
+            forwarded("GET / HTTP/1.1", H, "Max-Forwards: 0")),
+    Passed("credentials", "9110 11.6.2", get("Authorization: Basic a", "authorization: b"),
+           forwarded("GET / HTTP/1.1", H, "Authorization: Basic a", "authorization: b")),
+    Passed("conditions and ranges", "9110 13.1", get("If-None-Match: x", "If-Range: y", "Range: bytes=0-1"),
+           forwarded("GET / HTTP/1.1", H, "If-None-Match: x", "If-Range: y", "Range: bytes=0-1")),
+    Passed("Expect in HTTP/1.0 means nothing", "9110 10.1.1",
+           wire("POST / HTTP/1.0", H, "Expect: 100-continue", "Content-Length: 2", body=b"ab"),
+           forwarded("POST / HTTP/1.1", H, "Content-Length: 2", body=b"ab", via="1.0"), heard=CLOSING, ends=True),
+    Passed("Expect in HTTP/1.0 without Host", "9110 10.1.1",
+           wire("POST / HTTP/1.0", "expect: 100-continue", "Content-Length: 2", body=b"ab"),
+           forwarded("POST / HTTP/1.1", "Content-Length: 2", host="", body=b"ab", via="1.0"), heard=CLOSING, ends=True),
     # --- bodies
     Passed("a body of a length", "9112 6.2", post("Content-Length: 5", body=b"a\r\n\r\nb"[:5]),
            forwarded("POST / HTTP/1.1", H, "Content-Length: 5", body=b"a\r\n\r\n")),
@@ -331,6 +363,11 @@ REQUESTS: Final = (
     Offered("an upgrade passed, and not taken up", "9110 7.8",
            get("Connection: Upgrade, x", "Upgrade: WebSocket", "X: 1"),
            forwarded("GET / HTTP/1.1", H).replace(b"Via:", b"Connection: Upgrade\r\nUpgrade: websocket\r\nVia:")),
+    Passed("an upgrade to another protocol than was offered", "9110 7.8", *UPGRADE,
+           wire("HTTP/1.1 101 x", "Connection: Upgrade", "Upgrade: y"), BAD, demand=REFUSE),
+    Passed("an upgrade to more protocols than were offered", "9110 7.8", *UPGRADE,
+           wire("HTTP/1.1 101 x", "Connection: Upgrade", "Upgrade: websocket, y"), BAD, demand=REFUSE),
+    Passed("an upgrade to nobody knows what", "9110 15.2.2", *UPGRADE, wire("HTTP/1.1 101 x"), BAD, demand=REFUSE),
     # --- what only a trusted proxy may say
     Offered("a client forges nothing", "7239 8.1",
            get("X-Forwarded-For: 6.6.6.6", "x-forwarded-proto: https", "X-Forwarded-Host: b", "X-Forwarded-Port: 1",
@@ -359,12 +396,16 @@ OLD_KEPT: Final = (wire("GET / HTTP/1.0", H, "Connection: keep-alive"), OLD[1])
 OLD_HEAD: Final = (wire("HEAD / HTTP/1.0", H), forwarded("HEAD / HTTP/1.1", H, via="1.0"))
 TO_CLOSE: Final = Answer(wire("HTTP/1.1 200 OK", "A: b", body=b"abc"), close=True)
 IN_CHUNKS: Final = b"3\r\nabc\r\n0\r\n\r\n"
-BAD: Final = own("HTTP/1.1 502 Bad Gateway", "Content-Type: text/plain; charset=utf-8", "Content-Length: *", body=b"*")
 
 
 def bad(name: str, section: str, answer: bytes, says: tuple[bytes, bytes] = GET, demand: str = MUST) -> Passed:
     """A response that may not be passed on: 502, and the connection to the client stays."""
     return Passed(name, section, *says, answer, BAD, demand=demand)
+
+
+def passed_on(name: str, section: str, *lines: str) -> Passed:
+    """A response that goes on as it came."""
+    return Passed(name, section, *GET, wire(*lines), wire(*lines))
 
 
 def undated(name: str, answer: Answer | bytes, heard: bytes, says: tuple[bytes, bytes] = GET) -> Passed:
@@ -408,6 +449,23 @@ RESPONSES: Final = (
            wire("HTTP/1.1 200 OK", "A: b", "Connection: close", body=b"abc"), ends=True),
     Passed("until the close, nothing", "9112 6.3", *GET, Answer(wire("HTTP/1.1 200 OK"), close=True),
            wire("HTTP/1.1 200 OK", "Transfer-Encoding: chunked", body=b"0\r\n\r\n")),
+    Offered("a later minor version", "9110 2.5", *GET, wire("HTTP/1.2 200 OK", "Content-Length: 2", body=b"ok")),
+    *(passed_on(*line) for line in (
+        ("206", "9110 15.3.7", "HTTP/1.1 206 x", "Content-Range: bytes 0-0/5", "Content-Length: 0"),
+        ("307", "9110 15.4.8", "HTTP/1.1 307 x", "Location: /b", "Content-Length: 0"),
+        ("401", "9110 11.6.1", "HTTP/1.1 401 x", "WWW-Authenticate: a", "www-authenticate: b", "Content-Length: 0"),
+        ("405", "9110 10.2.1", "HTTP/1.1 405 x", "Allow: GET,, PUT", "Allow:", "Content-Length: 0"),
+        ("416", "9110 15.5.17", "HTTP/1.1 416 x", "Content-Range: bytes */5", "Content-Length: 0"),
+        ("503", "9110 10.2.3", "HTTP/1.1 503 x", "Retry-After: 7", "Content-Length: 0"),
+        ("cookies", "6265 3", "HTTP/1.1 200 OK", "Set-Cookie: a=1, x", "set-cookie: b=2; c", "Content-Length: 0"),
+        ("Via of others in a response", "9110 7.6.3", "HTTP/1.1 200 OK", "Via: 1.0 x", "Content-Length: 0"),
+    )),
+    Passed("426 names what to change to", "9110 15.5.22", *GET,
+           wire("HTTP/1.1 426 x", "Connection: close, Upgrade", "Upgrade: a/1", "upgrade: b", "Content-Length: 0"),
+           wire("HTTP/1.1 426 x", "Content-Length: 0", "Connection: Upgrade", "Upgrade: a/1, b")),
+    Offered("an upgrade that is on offer", "9110 7.8", *GET,
+            wire("HTTP/1.1 200 OK", "Connection: Upgrade", "Upgrade: a", "Content-Length: 0"),
+            wire("HTTP/1.1 200 OK", "Content-Length: 0")),
     # --- responses without a body
     Passed("HEAD with a length", "9110 9.3.2", *HEAD, wire("HTTP/1.1 200 OK", "Content-Length: 2"),
            wire("HTTP/1.1 200 OK", "Content-Length: 2")),

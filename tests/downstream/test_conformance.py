@@ -27,6 +27,7 @@ async def test_refused(case: Refused) -> None:
             assert heard.startswith(b"HTTP/1.1 %d " % case.status), (says, heard)
             assert b"\r\nConnection: close\r\n" in heard and heard.count(f"\r\n{NOW}\r\n".encode()) == 1
             assert len(re.findall(rb"HTTP/1.1 \d", heard)) == 1
+            assert heard.endswith(b"\r\n\r\n") or not case.says.startswith(b"HEAD ")
             assert the.upstream.heard == []
             if not case.body or says[0].startswith(case.says):
                 assert the.upstream.heads == [], says

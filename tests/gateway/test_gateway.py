@@ -183,3 +183,12 @@ async def test_answers_say_what_time_it_is_now() -> None:
         assert b"\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n" in await the.ask(LAST)
         await until(lambda: b"1970" not in clock.date, "the clock moves")
         assert await the.ask(LAST) == dateless("HTTP/1.1 204 No Content", NOW, "Connection: close")
+
+
+async def test_an_endpoint_that_is_the_proxy_itself() -> None:
+    """A request cannot go round for ever (RFC 9110 section 7.6): it gets a Via each time, and a head has limits."""
+    async with stage() as the:
+        the.gateway.apply(2, rules({"v1": [f"http://127.0.0.1:{the.port}"]}))
+        assert (await the.ask(LAST)).startswith(b"HTTP/1.1 431 ")
+        assert the.gateway.counts().add["requests_total"]["", "", "", "431", "other"] == 1
+        the.gateway.apply(3, rules({"v1": [the.upstream.url]}))
