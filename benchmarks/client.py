@@ -140,7 +140,7 @@ class Client:
                 self._late.append(timer.began + due * timer.every_s)
             while self._late and self._idle:
                 self._ask(self._late.popleft())
-        self._epoll.unregister(timer.fd)
+        os.close(timer.fd)
 
     def _ask(self, due: float) -> None:
         number = self._idle.popleft()
@@ -172,6 +172,11 @@ class Client:
                 self._idle.append(number)
             else:
                 self._begun.add(number)
+
+    def close(self) -> None:
+        for one in self._sockets.values():
+            one.close()
+        self._epoll.close()
 
     def _lost(self, number: int, how: str) -> None:
         due, begun = self._since.pop(number, None), number in self._begun
@@ -246,6 +251,7 @@ def main() -> None:
     seen = Load(len(client.took_s), seconds, received, p50, p99, longest, dict(client.errors), client_s)
     print(json.dumps(asdict(seen)), flush=True)
     sys.stdin.read()
+    client.close()
 
 
 if __name__ == "__main__":

@@ -93,11 +93,13 @@ def routes(count: int) -> str:
 
 
 def hosts(asked: int) -> Callable[[int], list[Message]]:
-    """Of all hosts so many are asked for, spread over them, one after the other."""
+    """Of all hosts so many are asked for, spread over them, one after the other. No head is like the one before it even
+    if there is one host only, or what is saved then would hide what more of them cost."""
 
     def messages(count: int) -> list[Message]:
         each = range(0, count, max(1, count // asked))
-        return [Message(fields={"Host": f"host-{number}.example.com"}) for number in each]
+        names = [f"host-{number}.example.com" for number in each] * (10 // len(each) or 1)
+        return [Message(fields={"Host": name, "X-Person": str(person)}) for person, name in enumerate(names)]
 
     return messages
 
@@ -114,9 +116,10 @@ def rules(test: str) -> Callable[[int], str]:
 
 
 def users(count: int) -> list[Message]:
-    """Half of them hit a rule, each another one; half hit none."""
+    """Half of them hit a rule, each another one; half hit none. No two heads are the same, as with hosts."""
     hits = [f"u{number * count // 20}-" for number in range(20)]
-    return [Message(fields={"X-User": user}) for pair in zip(hits, ["nobody"] * 20, strict=True) for user in pair]
+    names = [user for pair in zip(hits, ["nobody"] * 20, strict=True) for user in pair]
+    return [Message(fields={"X-User": user, "X-Person": str(person)}) for person, user in enumerate(names)]
 
 
 def split(count: int) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from html import escape
 
-FONT_PX, SMALL_PX, BOLD = 13, 11, 0.66  # BOLD: wide, for each character
+FONT_PX, SMALL_PX, BOLD = 13, 11, 0.7  # BOLD: wide, for each character
 STYLE = """
   svg { font-family: system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; font-size: 11px }
   .page { fill: #fcfcfb; stroke: #e1e0d9 } text { fill: #52514e }
