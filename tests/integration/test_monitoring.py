@@ -97,7 +97,9 @@ def test_the_manual_says_what_to_do_at_each_alert() -> None:
     for alert in alerts:
         assert alert["annotations"].keys() == {"summary", "description", "runbook_url"}
         assert alert["annotations"]["runbook_url"] == f"{RUNBOOK}#{alert['alert'].lower()}"
-        assert alert["labels"]["severity"] in ("critical", "warning", "info")
+        severity = alert["labels"]["severity"]
+        assert severity in ("critical", "warning", "info")
+        assert f"### {alert['alert']}\n\n**{severity.capitalize()}.** " in manual
 
 
 # --- Names ---------------------------------------------------------------------------------------------------------
