@@ -24,14 +24,22 @@ class Outcome:
         return self.answers.total() + len(self.failures)
 
 
-async def load(url: str, seconds: float, connections: int, headers: Callable[[int], dict[str, str]]) -> Outcome:
-    """Ask for `url` as fast as it answers, for so long, on so many connections; `headers` of the n-th request."""
+async def load(
+    url: str,
+    seconds: float,
+    connections: int,
+    headers: Callable[[int], dict[str, str]],
+    stop: asyncio.Event | None = None,
+) -> Outcome:
+    """Ask for `url` as fast as it answers, for so long or until `stop`, on so many connections; `headers` of the n-th
+    request."""
     outcome = Outcome()
     end = monotonic() + seconds
+    stop = stop or asyncio.Event()
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=connections)) as session:
 
         async def one_connection() -> None:
-            while monotonic() < end:
+            while monotonic() < end and not stop.is_set():
                 try:
                     async with session.get(url, headers=headers(outcome.requests)) as response:
                         text = await response.text()
