@@ -15,9 +15,9 @@ from proxy.downstream.stream import Exchange, Home
 from proxy.errors import BadRequest, ProxyError
 from proxy.http.framing import CHUNKED, UNTIL_CLOSE, ChunkedBody, request_length
 from proxy.http.h1 import LastHeads, answer
-from proxy.http.headers import CLOSE, Peer, forward_response, repeatable, wants_close
+from proxy.http.headers import CLOSE, Peer, forward_response, nominated, repeatable, wants_close
 from proxy.http.max_forwards import count_hop
-from proxy.http.message import RequestHead, ResponseHead
+from proxy.http.message import Fields, RequestHead, ResponseHead
 
 _READING_HEAD, _READING_LENGTH, _READING_CHUNKS, _ANSWERING, _LINGERING = range(5)
 
@@ -111,7 +111,7 @@ class Connection(asyncio.Protocol):
                 if b"max-forwards" in head.fields:
                     count_hop(head)
                 self._close = wants_close(head.fields, head.minor)
-                body, rest = self._first_body(request_length(head.fields, head.minor), rest)
+                body, rest = self._first_body(head.fields, rest)
             if not self._close and repeatable(head):
                 if self._last is None or self._last.reader is not reader:
                     self._last = LastHeads(reader)
@@ -145,10 +145,11 @@ class Connection(asyncio.Protocol):
             self._buffer = data
         return b""
 
-    def _first_body(self, length: int, data: bytes) -> tuple[bytes, bytes]:
+    def _first_body(self, fields: Fields, data: bytes) -> tuple[bytes, bytes]:
         """What of `data` is body and what comes after it; the state says whether more of the body is to come."""
+        length = request_length(fields, self._minor)
         if length == CHUNKED:
-            self._chunks = ChunkedBody()
+            self._chunks = ChunkedBody(private=nominated(fields))
             end = self._chunk_end(data)
             self._state = _READING_CHUNKS if end < 0 else _ANSWERING
             return (data, b"") if end < 0 else (data[:end], data[end:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from proxy.errors import BadRequest, BadResponse
@@ -88,12 +89,12 @@ class ChunkedBody:
     line of it, and, when asked to decode, hands out the data without the chunks.
 
     The bytes are not changed: who passes them on passes them as they came.
-    size: of the data in all chunks that have begun.
+    size: of the data in all chunks that have begun. private: fields that no trailer may be, as Connection names them.
     """
 
-    __slots__ = ("_after_data", "_in_trailers", "_left", "_line", "_trailer_bytes", "data", "decode", "size")
+    __slots__ = ("_after_data", "_in_trailers", "_left", "_line", "_trailer_bytes", "data", "decode", "private", "size")
 
-    def __init__(self, decode: bool = False) -> None:
+    def __init__(self, decode: bool = False, private: Sequence[bytes] = ()) -> None:
         self._left = 0
         self._line = b""
         self._after_data = False
@@ -102,6 +103,7 @@ class ChunkedBody:
         self.decode = decode
         self.data: list[bytes] = []
         self.size = 0
+        self.private = private
 
     def end(self, piece: bytes, start: int = 0) -> int:
         """Where in `piece` the body ends (the index after its last byte), or -1 if it goes on; before `start` stands
@@ -180,6 +182,8 @@ class ChunkedBody:
         if match is None or self._trailer_bytes > TRAILER_BYTES_MAX:
             raise ValueError("bad trailer field")
         name = match[1].lower().replace(b"_", b"-")
-        if name in _FORBIDDEN_TRAILERS or name.startswith(_FORGED_TRAILERS):  # what a head says, no trailer may
+        if (
+            name in _FORBIDDEN_TRAILERS or name.startswith(_FORGED_TRAILERS) or match[1].lower() in self.private
+        ):  # what a head says, no trailer may
             raise ValueError("forbidden trailer field")
         return False

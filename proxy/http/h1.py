@@ -240,7 +240,7 @@ def read_response_head(raw: bytes) -> ResponseHead:
         if name in _CONTENT_LENGTH and value.isdigit() and len(value) <= LENGTH_DIGITS_MAX:
             return ResponseHead(status, 1, {b"content-length": (value,)}, raw, int(value), find_date(raw) is not None)
     fields = _fields(found)
-    dated = find_date(raw) is not None and not (b"connection" in fields and b"date" in nominated(fields))
+    dated = find_date(raw) is not None and (b"connection" not in fields or b"date" not in nominated(fields))
     return ResponseHead(status, minor, fields, raw, dated=dated)
 
 

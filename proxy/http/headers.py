@@ -63,7 +63,7 @@ def _tokens(values: tuple[bytes, ...]) -> list[bytes]:
 
 def nominated(fields: Fields) -> list[bytes]:
     """The fields that Connection names as its own (RFC 9110 section 7.6.1), in lower case."""
-    names = _tokens(fields[b"connection"])[:NOMINATED_MAX]
+    names = _tokens(fields.get(b"connection", ()))[:NOMINATED_MAX]
     return [name for name in names if name and name not in _NOT_NOMINATED]
 
 

@@ -9,7 +9,7 @@ from typing import Final, Protocol, cast
 from proxy.errors import BadResponse, ProxyError
 from proxy.http.framing import CHUNKED, UNTIL_CLOSE, ChunkedBody, response_length
 from proxy.http.h1 import read_response_head
-from proxy.http.headers import Peer, forward_request, wants_close
+from proxy.http.headers import Peer, forward_request, nominated, wants_close
 from proxy.http.message import RequestHead, ResponseHead
 from proxy.upstream.stream import ResponseSink
 
@@ -219,6 +219,8 @@ class Connection(asyncio.Protocol):
     def _begin_chunks(self, sink: ResponseSink, head: ResponseHead, data: bytes) -> None:
         self._reading = _CHUNKS
         chunks = self._chunks = self._chunks or ChunkedBody()  # at its end, the next request has its own
+        if b"connection" in head.fields:
+            chunks.private = nominated(head.fields)
         body, done = self._next_chunks(chunks, data, head.size)
         sink.response_head(head, CHUNKED, data[: head.size] + body if chunks.decode else body, done)
 

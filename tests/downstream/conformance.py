@@ -202,6 +202,8 @@ REFUSED: Final = (
             chunked(b"0\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n"), body=True),
     Chosen("a trailer that names the version", "9110 6.5.1", chunked(b"0\r\nx_gray_version: v2\r\n\r\n"), body=True),
     Refused("a trailer of one connection", "9110 7.6.1", chunked(b"0\r\nKeep-Alive: 1\r\n\r\n"), body=True),
+    Refused("a trailer that Connection names", "9110 7.6.1",
+            post("Connection: x, y_z", "Transfer-Encoding: chunked", body=b"0\r\nY_Z: 1\r\n\r\n"), body=True),
     Refused("a trailer that is no field", "9112 7.1.2", chunked(b"0\r\nabc\r\n\r\n"), body=True),
     Refused("a space before a trailer's colon", "9112 7.1.2", chunked(b"0\r\na : b\r\n\r\n"), body=True),
     Refused("a folded trailer", "9112 5.2", chunked(b"0\r\na: b\r\n c\r\n\r\n"), body=True),

@@ -122,3 +122,15 @@ def test_trailers_say_nothing_that_a_head_must(name: bytes) -> None:
     """RFC 9110 6.5.1."""
     with pytest.raises(ValueError, match="forbidden"):
         ChunkedBody().end(b"0\r\n%b: 1\r\n\r\n" % name)
+
+
+@pytest.mark.parametrize(("name", "passes"), [(b"X-Sum", False), (b"x_sum", True), (b"x-sum", False), (b"X-Su", True)])
+def test_trailers_that_belong_to_one_connection(name: bytes, passes: bool) -> None:
+    """What Connection names goes no further (RFC 9110 section 7.6.1), in a trailer as in a head."""
+    body = b"0\r\n%b: 1\r\n\r\n" % name
+    chunks = ChunkedBody(private=(b"x-sum",))
+    if passes:
+        assert chunks.end(body) == len(body)
+    else:
+        with pytest.raises(ValueError, match="forbidden"):
+            chunks.end(body)

@@ -10,6 +10,7 @@ from tests.talk import OK, Answer, Upstream, until, wire
 from tests.upstream.sink import Ear, pool_of
 
 IN_CHUNKS = wire("HTTP/1.1 200 OK", "Transfer-Encoding: chunked", body=b"2\r\nab\r\n0\r\n\r\n")
+NAMED = wire("HTTP/1.1 200 OK", "Connection: x", "Transfer-Encoding: chunked")
 
 
 async def asked(*answers: Answer | bytes, line: str = "GET / HTTP/1.1", end: str = "head") -> tuple[Ear, int]:
@@ -78,6 +79,7 @@ async def test_until_close() -> None:
         (Answer(b"nonsense\r\n\r\n"), "protocol", False),
         (Answer(wire("HTTP/1.1 200 OK", "Transfer-Encoding: chunked", body=b"x\r\n")), "protocol", True),
         (Answer([wire("HTTP/1.1 200 OK", "Transfer-Encoding: chunked"), b"x\r\n"]), "protocol", True),
+        (Answer(NAMED + b"0\r\nX: 1\r\n\r\n"), "protocol", True),
         (Answer(wire("HTTP/1.1 100 Continue") * (INTERIM_HEADS_MAX + 1)), "protocol", False),
         (Answer(b"HTTP/1.1 200 OK\r\nA: " + b"x" * (RESPONSE_HEAD_BYTES_MAX + 1)), "protocol", True),
     ],
@@ -88,6 +90,7 @@ async def test_until_close() -> None:
         "noise",
         "bad chunks",
         "bad chunks later",
+        "a trailer of the connection",
         "too many 1xx",
         "too large",
     ],
