@@ -93,11 +93,16 @@ class Gateway:
         else:
             self._certificates.update(material)
 
-    def counts(self) -> Counts:
-        """What happened since the last call, and what holds now."""
+    @property
+    def uncounted(self) -> int:
+        """Decisions that the next `counts` will tell of."""
+        return self._state.counters.untold
+
+    def counts(self, decisions_max: int | None = None) -> Counts:
+        """What happened since the last call, of so many decisions at most, and what holds now."""
         for listener in self._listeners:
             self._state.counters.connections[listener.name] = len(listener.connections)
-        counts = self._state.counters.take()
+        counts = self._state.counters.take(decisions_max)
         for listener in self._listeners:
             for metric, ended in listener.take().items():
                 counts.add.setdefault(metric, {}).update(ended)

@@ -142,66 +142,83 @@ class VersionCounts:
         self.retries[reason] = self.retries.get(reason, 0) + 1
 
 
+class Period(Histogram):
+    """The requests of one decision between two reports, and how long they took."""
+
+    __slots__ = ("broken", "left", "requests")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requests: dict[tuple[int, bytes], int] = {}
+        """By status and method."""
+        self.broken: dict[int, int] = {}
+        """By status, of those whose answer the version broke off."""
+        self.left: dict[int, int] = {}
+        """By bucket, of those whose client left before an answer began."""
+
+    def answers(self, stood_in: bool) -> Answers:
+        """What became of them, and who is to blame. stood_in: for the version that was chosen."""
+        whole: dict[int, int] = {}
+        for (status, _), count in self.requests.items():
+            whole[status] = whole.get(status, 0) + count
+        if left := sum(self.left.values()):
+            whole[CLIENT_GONE] -= left
+        if stood_in:
+            return Answers(lost=sum(whole.values()), left=left)
+        for status, count in self.broken.items():
+            whole[status] -= count
+        buckets = self.buckets.copy()
+        for bucket, count in self.left.items():
+            buckets[bucket] = max(0, buckets[bucket] - count)  # the two looked at the clock a moment apart
+        return Answers(whole, sum(self.broken.values()), left, buckets)
+
+
 class DecisionCounts:
     """Of one decision: (route, service, version, rule, reason); all empty for requests that no route takes.
 
-    chosen: the version that the rule chose and this one stands in for; empty: this one.
+    chosen: the version that the rule chose and this one stands in for; empty: this one. What nobody asked for since the
+    last report holds no numbers: with 10,000 routes that is most.
     """
 
-    __slots__ = ("_broken", "_left", "_requests", "_touched", "chosen", "duration", "labels")
+    __slots__ = ("_period", "_touched", "chosen", "labels")
 
     def __init__(self, labels: Labels, touched: list[DecisionCounts], chosen: str = "") -> None:
         self.labels = labels
         self.chosen = chosen
-        self.duration = Histogram()
-        self._requests: dict[tuple[int, bytes], int] = {}
-        self._broken: dict[int, int] = {}
-        self._left: dict[int, int] = {}  # by bucket
+        self._period: Period | None = None
         self._touched = touched
 
     def finished(self, status: int, method: bytes, seconds: float) -> None:
         """Count a request that has ended."""
-        requests = self._requests
-        if not requests:
-            self._touched.append(self)
+        period = self._period or self._begun()
+        requests = period.requests
         key = status, method
         requests[key] = requests.get(key, 0) + 1
-        duration = self.duration
-        duration.buckets[bisect_left(BUCKETS, seconds)] += 1
-        duration.sum += seconds
+        period.buckets[bisect_left(BUCKETS, seconds)] += 1
+        period.sum += seconds
 
     def broken(self, status: int) -> None:
         """Of a request that is about to end: the version broke off its answer."""
-        self._broken[status] = self._broken.get(status, 0) + 1
+        broken = (self._period or self._begun()).broken
+        broken[status] = broken.get(status, 0) + 1
 
     def left(self, seconds: float) -> int:
         """Of a request that is about to end: the client left before an answer began. Gives the status for that."""
+        left = (self._period or self._begun()).left
         bucket = bisect_left(BUCKETS, seconds)
-        self._left[bucket] = self._left.get(bucket, 0) + 1
+        left[bucket] = left.get(bucket, 0) + 1
         return CLIENT_GONE
 
-    def answers(self) -> Answers:
-        """What became of the requests since the last `take`, and who is to blame."""
-        whole: dict[int, int] = {}
-        for (status, _), count in self._requests.items():
-            whole[status] = whole.get(status, 0) + count
-        if left := sum(self._left.values()):
-            whole[CLIENT_GONE] -= left
-        if self.chosen:
-            return Answers(lost=sum(whole.values()), left=left)
-        for status, count in self._broken.items():
-            whole[status] -= count
-        buckets = self.duration.buckets.copy()
-        for bucket, count in self._left.items():
-            buckets[bucket] = max(0, buckets[bucket] - count)  # the two looked at the clock a moment apart
-        return Answers(whole, sum(self._broken.values()), left, buckets)
+    def take(self) -> Period:
+        """What happened since the last call; something did."""
+        period, self._period = self._period, None
+        assert period is not None
+        return period
 
-    def take(self) -> dict[tuple[int, bytes], int]:
-        """Requests by status and method since the last call."""
-        requests, self._requests = self._requests, {}
-        self._broken.clear()
-        self._left.clear()
-        return requests
+    def _begun(self) -> Period:
+        self._touched.append(self)
+        self._period = period = Period()
+        return period
 
 
 class Counters:
@@ -217,7 +234,11 @@ class Counters:
 
     def decision(self, *labels: str, chosen: str = "") -> DecisionCounts:
         """Of (route, service, version, rule, reason). chosen: the version that this one stands in for, if it does."""
-        return self._decisions.setdefault((*labels, chosen), DecisionCounts(labels, self._touched, chosen))
+        key = *labels, chosen
+        known = self._decisions.get(key)
+        if known is None:
+            known = self._decisions[key] = DecisionCounts(labels, self._touched, chosen)
+        return known
 
     def version(self, service: str, version: str) -> VersionCounts:
         return self._versions.setdefault((service, version), VersionCounts())
@@ -226,34 +247,47 @@ class Counters:
         """Of the requests mirrored to this version."""
         return self._mirrors.setdefault((service, version), MirrorCounts())
 
-    def take(self) -> Counts:
-        """What happened since the last call; in flight, tunnels and connections as they are now."""
+    @property
+    def untold(self) -> int:
+        """Decisions that wait for the next report."""
+        return len(self._touched)
+
+    def take(self, decisions_max: int | None = None) -> Counts:
+        """What happened since the last call; in flight, tunnels and connections as they are now. decisions_max: so many
+        at most, those that wait longest; the others gather more."""
         counts = Counts()
-        self._take_decisions(counts)
+        self._take_decisions(counts, self._touched[:decisions_max])
+        del self._touched[:decisions_max]
         self._take_versions(counts)
         self._take_mirrors(counts)
         counts.gauge["connections_open"] = {(name,): count for name, count in self.connections.items()}
         return counts
 
-    def _take_decisions(self, counts: Counts) -> None:
+    def _take_decisions(self, counts: Counts, touched: list[DecisionCounts]) -> None:
         requests = counts.add["requests_total"] = {}
         decisions = counts.add["decisions_total"] = {}
         durations: dict[Labels, Histogram] = {}
-        for decision in self._touched:
-            labels = decision.labels
+        for decision in touched:
+            period, labels = decision.take(), decision.labels
             if decision.chosen or labels[4:] in SPLIT:
-                key = (*labels[:2], labels[3], decision.chosen or labels[2])
-                counts.answers.setdefault(key, Answers()).add(decision.answers())
-            taken = decision.take()
-            for (code, method), count in taken.items():
+                given = (*labels[:2], labels[3], decision.chosen or labels[2])
+                answers = period.answers(bool(decision.chosen))
+                if given in counts.answers:
+                    counts.answers[given].add(answers)
+                else:
+                    counts.answers[given] = answers
+            for (code, method), count in period.requests.items():
                 key = (*labels[:3], str(code), METHODS.get(method, "other"))
                 requests[key] = requests.get(key, 0) + count
             if labels[0]:
-                decisions[labels] = decisions.get(labels, 0) + sum(taken.values())
-            durations.setdefault(labels[:3], Histogram()).add(decision.duration)
-            decision.duration = Histogram()
-        self._touched.clear()
-        counts.observe["request_duration_seconds"] = {labels: total.take() for labels, total in durations.items()}
+                decisions[labels] = decisions.get(labels, 0) + sum(period.requests.values())
+            if labels[:3] in durations:
+                durations[labels[:3]].add(period)
+            else:
+                durations[labels[:3]] = period
+        counts.observe["request_duration_seconds"] = {
+            labels: (total.buckets, total.sum) for labels, total in durations.items()
+        }
 
     def _take_versions(self, counts: Counts) -> None:
         request_bytes = counts.add["request_bytes_total"] = {}

@@ -51,6 +51,23 @@ def test_requests_are_deltas() -> None:
     assert taken.add["requests_total"] == taken.observe["request_duration_seconds"] == {}
 
 
+def test_a_report_tells_of_so_many_decisions() -> None:
+    """Those that wait longest first; the next tells of the others, with what has come meanwhile. Nothing is lost."""
+    counters = Counters()
+    decisions = [counters.decision(f"r{number}", "s", "v", "x", "match") for number in range(3)]
+    for decision in decisions:
+        decision.finished(200, b"GET", 0.1)
+    assert [labels[0] for labels in counters.take(2).add["decisions_total"]] == ["r0", "r1"]
+    assert counters.untold == 1
+    for decision in decisions:
+        decision.finished(200, b"GET", 0.1)
+    told = counters.take(2)
+    assert {labels[0]: count for labels, count in told.add["decisions_total"].items()} == {"r2": 2, "r0": 1}
+    assert told.observe["request_duration_seconds"]["r2", "s", "v"][1] == pytest.approx(0.2)
+    assert [labels[0] for labels in counters.take().add["decisions_total"]] == ["r1"]
+    assert counters.untold == 0
+
+
 def test_decisions_of_one_version_are_one_in_requests() -> None:
     """rule and reason are no labels of requests and durations."""
     counters = Counters()
