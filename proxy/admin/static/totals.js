@@ -56,7 +56,7 @@ function rules({ name }) {
       const behind = config.workers.filter((worker) => worker.generation !== config.generation).length;
       const workers = behind
         ? `${plural(behind, "worker")} still on earlier rules`
-        : `in use by ${plural(config.workers.length, "worker")}`;
+        : `on ${plural(config.workers.length, "worker")}`;
       const result = { ok: "taken", refused: "the last file was refused" }[config.result] ?? config.result;
       say(read, config.result ? `${result} ${ago(at - config.at)}, ${workers}` : "not read yet");
       look(read, `more ${config.result === "refused" || behind ? "warn" : ""}`);
