@@ -229,7 +229,7 @@ class Connection(asyncio.Protocol):
             self._close = True
         if self._close:
             added += b"Connection: close\r\n"
-        plain = head.length >= 0 and not added  # PERF: most responses; this says the same as the call
+        plain = head.plain and not added  # PERF: most responses; this says the same as the call
         raw = head.raw if plain else forward_response(head, added, chunked=as_sent)
         if self._encode:
             transport.write(raw)

@@ -219,7 +219,8 @@ class Exchange:
             self._finish()
         else:
             self._client.send_body(data, False)
-            self._set_deadline(lane.timeouts.idle)
+            deadline = self._state.clock.now + lane.idle_s
+            self.deadline = deadline if deadline < self._end_by else self._end_by
 
     def response_upgraded(self, head: ResponseHead, rest: bytes) -> None:
         lane, endpoint, upstream = self._lane, self._endpoint, self._upstream

@@ -52,7 +52,9 @@ class FieldEdits:
         """The head that the client is to get."""
         raw = self.raw(head.raw)
         dated = find_date(raw) is not None
-        return ResponseHead(head.status, head.minor, head.fields, raw, head.length, dated, head.size)
+        return ResponseHead(
+            head.status, head.minor, head.fields, raw, head.length, plain=head.plain, dated=dated, size=head.size
+        )
 
 
 class RequestEdits:

@@ -17,7 +17,7 @@ from typing import Any, Final
 import httptools
 
 from proxy.errors import BadRequest, BadResponse
-from proxy.http.framing import BODILESS, LENGTH_DIGITS_MAX
+from proxy.http.framing import BODILESS, CHUNKED, LENGTH_DIGITS_MAX
 from proxy.http.headers import CLOSE, USUAL_CONNECTIONS, find_date, nominated
 from proxy.http.message import Fields, RequestHead, ResponseHead
 from proxy.http.paths import matched_path
@@ -221,6 +221,7 @@ _LATER_STATUS_LINE: Final = re.compile(rb"\AHTTP/1\.[2-9] ").sub
 _SPACE_BEFORE_COLON: Final = re.compile(rb"(\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]+)[ \t]+:").sub
 _status_lines: dict[bytes, tuple[int, int]] = {}
 _CONTENT_LENGTH: Final = (b"Content-Length", b"content-length")
+_TRANSFER_ENCODING: Final = (b"Transfer-Encoding", b"transfer-encoding")
 _find_response_fields = field_finder(RESPONSE_FIELDS)
 
 
@@ -237,8 +238,11 @@ def read_response_head(raw: bytes) -> ResponseHead:
     found = _find_response_fields(raw)
     if minor and len(found) == 1 and status >= 200 and status not in BODILESS:
         name, value = found[0]
+        dated = find_date(raw) is not None
         if name in _CONTENT_LENGTH and value.isdigit() and len(value) <= LENGTH_DIGITS_MAX:
-            return ResponseHead(status, 1, {b"content-length": (value,)}, raw, int(value), find_date(raw) is not None)
+            return ResponseHead(status, 1, {b"content-length": (value,)}, raw, int(value), plain=True, dated=dated)
+        if value == b"chunked" and name in _TRANSFER_ENCODING:
+            return ResponseHead(status, 1, {b"transfer-encoding": (value,)}, raw, CHUNKED, plain=True, dated=dated)
     fields = _fields(found)
     dated = find_date(raw) is not None and (b"connection" not in fields or b"date" not in nominated(fields))
     return ResponseHead(status, minor, fields, raw, dated=dated)
@@ -252,7 +256,7 @@ def _read_mended(raw: bytes) -> ResponseHead:
         raise BadResponse("malformed response") from None
     head = read_response_head(mended)
     # Not plain: its bytes are not those that came.
-    return ResponseHead(head.status, head.minor, head.fields, mended, -1, head.dated, len(raw))
+    return ResponseHead(head.status, head.minor, head.fields, mended, dated=head.dated, size=len(raw))
 
 
 def _read_status_line(line: bytes) -> tuple[int, int]:

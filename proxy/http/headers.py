@@ -271,7 +271,7 @@ def forward_response(head: ResponseHead, added: bytes, *, chunked: bool = True, 
     """
     raw = head.raw
     fields = head.fields
-    if head.length >= 0:
+    if head.plain and (chunked or head.length >= 0):
         return raw[:-2] + added + b"\r\n" if added else raw
     if fields:
         cut = {name for name in fields if name in HOP_BY_HOP}

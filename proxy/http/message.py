@@ -111,21 +111,24 @@ class RequestHead:
 class ResponseHead:
     """The head of one response: status (100 to 999), minor of HTTP/1.x, fields and raw as in RequestHead.
 
-    length: of the body, where the head is plain: HTTP/1.1, a status that has a body, and no field but one good
-    Content-Length speaks of the connection or of the body. Else -1: see framing.response_length. dated: it has a
-    Date. size: of the head as it came, in bytes; that of raw, unless rules have changed that.
+    plain: HTTP/1.1, a status that has a body, and of the connection or of the body speaks no field but one good
+    Content-Length or a Transfer-Encoding that says chunked. length: of the body, where the head is plain, or
+    framing.CHUNKED; else see framing.response_length. dated: it has a Date. size: of the head as it came, in bytes;
+    that of raw, unless rules have changed that.
     """
 
-    __slots__ = ("dated", "fields", "length", "minor", "raw", "size", "status")
+    __slots__ = ("dated", "fields", "length", "minor", "plain", "raw", "size", "status")
 
     def __init__(
-        self, status: int, minor: int, fields: Fields, raw: bytes, length: int = -1, dated: bool = False, size: int = 0
-    ) -> None:
+        self, status: int, minor: int, fields: Fields, raw: bytes, length: int = -1, *, plain: bool = False,
+        dated: bool = False, size: int = 0,
+    ) -> None:  # fmt: skip
         self.status = status
         self.minor = minor
         self.fields = fields
         self.raw = raw
         self.length = length
+        self.plain = plain
         self.dated = dated
         self.size = size or len(raw)
 

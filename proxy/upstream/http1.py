@@ -154,9 +154,8 @@ class Connection(asyncio.Protocol):
 
     def _read_head(self, sink: ResponseSink, data: bytes) -> None:
         head = self._last
-        if not data.startswith(
-            head.raw
-        ):  # PERF: what is the last one to the byte means the same, and is not read again
+        # PERF: what is the last plain one to the byte means the same, and is not read again.
+        if not data.startswith(head.raw):
             end = data.find(b"\r\n\r\n") + 4
             if end < 4:
                 if len(data) > RESPONSE_HEAD_BYTES_MAX:
@@ -164,11 +163,11 @@ class Connection(asyncio.Protocol):
                 self._buffer = data
                 return
             head = read_response_head(data[:end])
-            if head.length >= 0:
+            if head.plain:
                 self._last = head
         self._buffer = b""
         length = head.length
-        if length < 0 or self._method == b"HEAD":
+        if not head.plain or self._method == b"HEAD":
             if head.status < 200:
                 self._read_interim(sink, head, data[head.size :])
                 return
