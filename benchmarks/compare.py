@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import signal
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -21,7 +20,7 @@ from benchmarks.cases import CASES, Case
 from benchmarks.peers import PEERS
 from benchmarks.peers.base import first_line, on_path
 from benchmarks.probes import PROBES, Probe
-from benchmarks.processes import BenchmarkError
+from benchmarks.processes import BenchmarkError, end_by_signals
 from benchmarks.results import Results
 
 T = TypeVar("T")
@@ -32,9 +31,7 @@ KEPT = "benchmarks/results/compare.json"
 def main() -> int:
     """Exit code 0: every proxy was measured and answered every request; 1: not so, the lines with !!! say why."""
     options = _options()
-    # Both leave through every `with`: the children are stopped. A shell's background job would ignore SIGINT else.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    end_by_signals()
     plan, missing = _plan(options)
     results = Results(report.machine(), complaints=missing)
     results.machine |= {"wrk": first_line("-v")(plan.wrk).partition(" Copyright")[0]}

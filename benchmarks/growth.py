@@ -26,7 +26,16 @@ from benchmarks import client, drive, load, report
 from benchmarks.drive import Aim
 from benchmarks.load import Load, Message
 from benchmarks.peers.grayhound import ROUTE, Served, serving
-from benchmarks.processes import BenchmarkError, CpuTime, accepts, cpu_time, free_port, running, wait_until
+from benchmarks.processes import (
+    BenchmarkError,
+    CpuTime,
+    accepts,
+    cpu_time,
+    end_by_signals,
+    free_port,
+    running,
+    wait_until,
+)
 from benchmarks.results import FOLDER
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -268,6 +277,7 @@ def main() -> None:
         parser.error(f"unknown: {', '.join(unknown)}")
     if shutil.which("wrk") is None:
         sys.exit(f"needs wrk: {load.INSTALL}")
+    end_by_signals()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     kept = json.loads(KEPT.read_text()) if KEPT.exists() else {"curves": {}}

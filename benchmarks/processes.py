@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -33,6 +34,13 @@ class CpuTime:
 
     def since(self, before: CpuTime) -> CpuTime:
         return CpuTime(self.total - before.total, self.user - before.user, self.system - before.system)
+
+
+def end_by_signals() -> None:
+    """Ctrl-C and SIGTERM leave through every `with`: the children are stopped. A shell's background job would ignore
+    SIGINT else."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 def free_port() -> int:

@@ -26,7 +26,7 @@ from benchmarks import load, report
 from benchmarks.cases import mix
 from benchmarks.peers.base import Setup, Site
 from benchmarks.peers.grayhound import PEER, command
-from benchmarks.processes import accepts, children, free_port, resident_bytes, running, wait_until
+from benchmarks.processes import accepts, children, end_by_signals, free_port, resident_bytes, running, wait_until
 from benchmarks.results import FOLDER
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -140,6 +140,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--workers", type=int, default=1)
     given = parser.parse_args()
+    end_by_signals()
     intervals = soak(given.minutes, given.workers)
     found = faults(intervals)
     *measured, last = intervals
