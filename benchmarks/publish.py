@@ -26,20 +26,14 @@ from benchmarks.soak import process_name
 ROOT = Path(__file__).resolve().parent.parent
 COMPARE = FOLDER / "compare.json"
 TITLES = {"nginx": "nginx", "haproxy": "HAProxy", "envoy": "Envoy", "caddy": "Caddy", "grayhound": "Grayhound"}
-COSTS = {  # the rows of README's table, and the panels of its picture
-    "small": "small response, browser headers",
-    "new": "small, no head like the one before it",
-    "sticky": "small, sticky by cookie",
+DRAWN = {  # the panels of README's picture
+    "small": "Small response, browser headers",
     "10k": "10 KiB response",
     "1m": "1 MiB response",
-    "upload": "1 MiB upload",
     "chunked": "64 KiB in chunks of 4 KiB",
-    "close": "a new connection per request",
-    "tls": "small, by TLS",
-    "websocket": "a WebSocket message",
-    "log": "small, with a JSON access log",
+    "tls": "Small, by TLS",
+    "log": "Small, with a JSON access log",
 }
-DRAWN = ("small", "10k", "1m", "chunked", "tls", "log")
 MOST_TIMES = 7.0  # of nginx's bar: aiohttp's would make all others short
 SIZED = {
     "small": "small answer, headers as of a browser",
@@ -73,23 +67,17 @@ def filled(text: str, name: str, content: str) -> str:
 
 
 def costs(results: Results) -> str:
-    """README's table: ratios of CPU time to nginx's."""
-    peers = results.peers("small")
-    rows = ["| | " + " | ".join(_column(results, peer) for peer in peers) + " |", "|---" * (len(peers) + 1) + "|"]
-    for case, what in COSTS.items():
-        if case in {sample.case for sample in results.samples}:
-            cells = [_times(Goal("", case, 1, 1).of(results, peer)) for peer in peers]
-            bold = [f"**{cell}**" if peer == OURS else cell for cell, peer in zip(cells, peers, strict=True)]
-            rows.append(f"| {what} | {' | '.join(bold)} |")
-    nginx_us = median(results.values("small", BASELINE, "cpu_us").values())
-    where = f"Measured on {results.machine['processor']}, nginx at {nginx_us:.0f} µs a request."
-    return "\n".join(["![CPU time per request](benchmarks/results/costs.svg)", "", *rows, "", where])
+    """README's picture, its main figures for those who do not see it, and of what it is."""
+    small = {peer: median(results.values("small", peer, "cpu_us").values()) for peer in results.peers("small")}
+    figures = ", ".join(f"{TITLES.get(peer, peer)} {report.short(cost)} µs" for peer, cost in small.items())
+    versions = ", ".join(_version(results, peer) for peer in small if peer != OURS)
+    picture = f"![CPU time of a small request: {figures}](benchmarks/results/costs.svg)"
+    return f"{picture}\n\nMeasured on {results.machine['processor']}, against {versions}."
 
 
-def _column(results: Results, peer: str) -> str:
+def _version(results: Results, peer: str) -> str:
     version = re.search(r"\d+\.\d+", results.machine[peer])
-    name = f"{TITLES.get(peer, peer)} {version[0] if version and peer != OURS else ''}".strip()
-    return f"**{name}**" if peer == OURS else name
+    return f"{TITLES.get(peer, peer)} {version[0] if version else ''}".strip()
 
 
 def _times(value: float | None) -> str:
@@ -169,16 +157,14 @@ PLACES: dict[str, dict[str, Callable[[Results], str]]] = {
 def draw_costs(results: Results) -> str:
     """A panel for each of the main cases, a bar for each proxy."""
     panels = []
-    for case in DRAWN:
+    for case, title in DRAWN.items():
         rows = []
         for peer in results.peers(case):
             cost, times = median(results.values(case, peer, "cpu_us").values()), Goal("", case, 1, 1).of(results, peer)
             text = f"{report.short(cost)} µs · {_times(times)}×" if peer != BASELINE else f"{report.short(cost)} µs"
             rows.append(svg.Bar(TITLES.get(peer, peer), cost, text, peer == OURS))
         most = MOST_TIMES * median(results.values(case, BASELINE, "cpu_us").values())
-        panels.append(
-            svg.bars(COSTS[case][0].upper() + COSTS[case][1:], rows, min(most, max(row.value for row in rows)))
-        )
+        panels.append(svg.bars(title, rows, min(most, max(row.value for row in rows))))
     return svg.page(panels, 2, 400, 152, "CPU time of the proxy for a request, and how many times nginx's that is")
 
 
