@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import aiohttp
+from yarl import URL
 
 from proxy.rules.rollouts import Webhook
 from proxy.tasks import spawn
@@ -46,7 +47,7 @@ class Notifier:
         """Send an event on its way to all who want it."""
         for webhook in webhooks:
             if not webhook.events or event["event"] in webhook.events:
-                self._start(webhook.url, lambda webhook=webhook: _post(session, webhook.url, event))  # type: ignore[misc]
+                self._start(_origin(webhook.url), lambda webhook=webhook: _post(session, webhook.url, event))  # type: ignore[misc]
         if self._command:
             self._start("the rollout command", lambda: self._command_done(event))
 
@@ -76,6 +77,11 @@ class Notifier:
                     await asyncio.sleep(PAUSES_S[number - 1])
         finally:
             self.pending -= 1
+
+
+def _origin(url: str) -> str:
+    """Whom it leads to, without what must not stand in a log: the path of a chat's webhook is its password."""
+    return f"the webhook at {URL(url).origin()}"
 
 
 async def _post(session: aiohttp.ClientSession, url: str, event: dict[str, Any]) -> None:

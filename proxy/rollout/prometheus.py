@@ -7,6 +7,7 @@ import json
 from typing import Any, Final
 
 import aiohttp
+from yarl import URL
 
 from proxy.rollout.gates import Verdict, judge_answer
 from proxy.rules.rollouts import Gate
@@ -19,19 +20,20 @@ ANSWER_BYTES_MAX: Final = 4 * 1024 * 1024
 
 async def ask(session: aiohttp.ClientSession, gate: Gate) -> Verdict:
     """The gate judged by the answer; none can be had: no verdict, and why."""
+    where = URL(gate.url).with_user(None)  # what people are told has no password
     try:
         async with asyncio.timeout(ANSWER_S):
             async with session.post(f"{gate.url}/api/v1/query", data={"query": gate.prometheus}) as response:
                 body = await response.content.read(ANSWER_BYTES_MAX)
                 if response.status != 200:
-                    return Verdict("none", f"{gate.url} answers {response.status}: {_error(body)}")
+                    return Verdict("none", f"{where} answers {response.status}: {_error(body)}")
         return judge_answer(gate, _values(json.loads(body)["data"]))
     except TimeoutError:
-        return Verdict("none", f"{gate.url} has not answered within {ANSWER_S:g} s")
+        return Verdict("none", f"{where} has not answered within {ANSWER_S:g} s")
     except (aiohttp.ClientError, OSError) as error:
-        return Verdict("none", f"{gate.url} cannot be asked: {error or type(error).__name__}")
+        return Verdict("none", f"{where} cannot be asked: {error or type(error).__name__}")
     except (ValueError, KeyError, TypeError, IndexError):
-        return Verdict("none", f"{gate.url} gives no answer of Prometheus to a query")
+        return Verdict("none", f"{where} gives no answer of Prometheus to a query")
 
 
 def _values(data: Any) -> list[float]:

@@ -12,6 +12,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Final
 
@@ -37,6 +38,9 @@ from proxy.sources.base import Content, RuleSource, SourceError
 from proxy.sources.file import FileSource
 from proxy.tasks import spawn
 
+THREADS_MAX: Final = 256
+"""For files and look-ups of names. Where DNS is dead each look-up hangs for half a minute, of health checks (64 at a
+time), webhooks (100) and queries; the threads that read and write the rule file must not wait for theirs."""
 NO_RULES: Final = Rules.pack(0, RuleFile({}, ()))
 
 log = logging.getLogger("grayhound.control")
@@ -106,6 +110,7 @@ class Control:
 
     async def run(self, births: Sequence[Birth], content: Content, loaded: Loaded, admin_port: int) -> int:
         """Serve until told to end; 0, the exit code. Raises StartError."""
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS_MAX, "control"))
         self._listen_to_signals()
         self._certificates_changed()
         await self._reloader.go_live(content, loaded)

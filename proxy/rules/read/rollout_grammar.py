@@ -49,8 +49,12 @@ def _url(text: str) -> str:
 
 
 def _webhook_url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(text)
+        sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # of the port, or of brackets that are no address
+        sound = False
+    if not sound:
         raise ValueError(f"expected a URL like http://prometheus:9090, not '{text}'")
     return text
 
