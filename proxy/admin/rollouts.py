@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
 from proxy.admin.view import View
 from proxy.rollout.plan import VERBS, Verb
 from proxy.rules.read.shapes import known
+
+NAME_CHARACTERS_MAX: Final = 100
+"""Of whoever asks; it is kept with each event."""
 
 
 def rollouts(view: View) -> dict[str, Any]:
@@ -42,10 +45,16 @@ def act(view: View, request: web.Request) -> dict[str, Any]:
     except ValueError as error:
         raise web.HTTPBadRequest(text=str(error)) from None
     try:
-        view.rollouts.act(name, word, f"by {request.remote}", full, weight)
+        view.rollouts.act(name, word, _who(request), full, weight)
     except ValueError as error:
         raise web.HTTPConflict(text=str(error)) from None
     return view.rollouts.status(name)
+
+
+def _who(request: web.Request) -> str:
+    """Where the request came from, and the name it gives itself (From, RFC 9110 section 10.1.2), unproved."""
+    name = "".join(character for character in request.headers.get("From", "") if character.isprintable())
+    return f"by {name[:NAME_CHARACTERS_MAX]} from {request.remote}" if name else f"by {request.remote}"
 
 
 def _asked(verb: Verb, query: Mapping[str, str]) -> tuple[bool, float]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
 import http.client
 import json
+import socket
 import urllib.error
 import urllib.request
 from typing import Any, Final
@@ -19,6 +21,8 @@ def ask(url: str, wait_s: float = 0.0, method: str = "GET", token: str = "") -> 
     """What is answered. wait_s: for which the port was asked to wait. Raises UsageError for a name it does not know or
     a question it does not take, StartError for whatever else is no answer."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
+    if method != "GET" and (user := _user()):
+        headers["From"] = user
     request = urllib.request.Request(url, method=method, headers=headers)
     asked = url.partition("?")[0]
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # the admin port is near, never behind one
@@ -37,6 +41,15 @@ def ask(url: str, wait_s: float = 0.0, method: str = "GET", token: str = "") -> 
         raise StartError(
             f"no answer from the admin port at {asked}: {getattr(reason, 'strerror', None) or reason}"
         ) from None
+
+
+def _user() -> str:
+    """Who runs this command, as they say; empty where nobody has a name, as in some containers."""
+    try:
+        user = f"{getpass.getuser()}@{socket.gethostname()}"
+    except (OSError, KeyError):
+        return ""
+    return user if user.isascii() and user.isprintable() else ""
 
 
 def _told(error: urllib.error.HTTPError) -> str:

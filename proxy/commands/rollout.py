@@ -6,16 +6,23 @@ import argparse
 import os
 import sys
 import time
+from textwrap import wrap
 from typing import Any, Final
 from urllib.parse import quote
 
 from proxy.commands.admin_port import ask
 from proxy.commands.base import EXIT_FAILED, Parser, UsageError, admin_argument, admin_url
+from proxy.errors import StartError
 from proxy.settings import variable
 
 VERBS: Final = ("list", "status", "promote", "pause", "resume", "abort", "retry", "set-weight")
 READING: Final = ("list", "status")
 WATCH_S: Final = 1.0
+NONE: Final = (
+    "there are no rollouts; `rollouts` in a rule file names them (Kubernetes manifests: see `grayhound import`)"
+)
+GONE_S: Final = 30.0
+"""For a proxy to be started again while it is watched."""
 BAR: Final = 30
 """Characters, for 100 %."""
 DONE: Final = ("promoted", "rolled_back")
@@ -41,8 +48,11 @@ def run(given: argparse.Namespace) -> int:
     _check(given)
     url = f"{admin_url(given)}/api/rollouts"
     if given.verb == "list":
-        for status in ask(url)["rollouts"]:
+        found = ask(url)["rollouts"]
+        for status in found:
             print(line(status))
+        if not found:
+            print(NONE)
         return 0
     url += f"/{quote(given.name, safe='')}"
     if given.verb in READING:
@@ -83,46 +93,114 @@ def _token(file: str) -> str:
 
 def line(status: dict[str, Any]) -> str:
     """How a rollout is doing, on one line."""
-    live = status["live_weight"]
-    parts = [
-        (status["obstacle"] and "waiting") or status["phase"].replace("_", " "),
-        f"step {status['step']} of {len(status['steps'])}",
-        f"{status['to']} has {live:g} %" if live is not None else "not in the rules",
+    return f"{status['rollout']}: {', '.join([_phase(status), _share(status), *_why(status)])}"
+
+
+def block(status: dict[str, Any], width: int, bar: str = "█░") -> list[str]:
+    """The same on lines of this width, with a bar and every gate."""
+    bar_width = max(0, min(BAR, width - len(_share(status)) - 3))
+    filled = round(bar_width * (status["live_weight"] or 0) / 100)
+    drawn = f"[{bar[0] * filled}{bar[1] * (bar_width - filled)}] " if bar_width else ""
+    told = f"{status['rollout']}: {', '.join([_phase(status), *_why(status)[:1]])}"
+    gates = [_gate(gate) for gate in status["gates"]]
+    last = [f"{entry['event'].replace('_', ' ')}: {entry['text']}" for entry in status["journal"][-1:]]
+    below = [
+        part for text in (*gates, *last) for part in wrap(text, width, initial_indent="  ", subsequent_indent="    ")
     ]
-    if status["phase"] == "progressing" and not status["obstacle"]:
-        parts.append(f"held for {status['held_s']:.0f} of {status['hold_s']:g} s")
-        held_up = [gate for gate in status["gates"] if gate["outcome"] != "holds"]
-        parts += [f"{gate['gate']}: {gate['text']}" for gate in held_up[:1]]
-    elif why := status["obstacle"] or status["reason"]:
-        parts.append(why)
-    return f"{status['rollout']}: {', '.join(parts)}"
+    return [*wrap(told, width, subsequent_indent="    "), f"{drawn}{_share(status)}", *below]
 
 
-def block(status: dict[str, Any]) -> list[str]:
-    """The same with a bar, and every gate below."""
-    filled = round(BAR * (status["live_weight"] or 0) / 100)
-    gates = [f"  {gate['gate']}: {gate['outcome']}: {gate['text']}" for gate in status["gates"]]
-    return [f"[{'█' * filled}{'░' * (BAR - filled)}] {line(status)}", *gates]
+def _phase(status: dict[str, Any]) -> str:
+    phase = (status["obstacle"] and "blocked") or status["phase"].replace("_", " ")
+    return f"{phase}, step {status['step']} of {len(status['steps'])}"
+
+
+def _share(status: dict[str, Any]) -> str:
+    live = status["live_weight"]
+    return f"{status['to']} has {live:g} %" if live is not None else "not in the rules"
+
+
+def _why(status: dict[str, Any]) -> list[str]:
+    """Why it stands where it does: for how long it has, and what holds it up."""
+    if status["phase"] != "progressing" or status["obstacle"]:
+        why = status["obstacle"] or status["reason"]
+        return [why] if why else []
+    held_up = [_gate(gate) for gate in status["gates"] if gate["outcome"] != "holds"]
+    if status["held_s"] < status["hold_s"]:
+        return [f"held for {status['held_s']:.0f} of {status['hold_s']:g} s", *held_up[:1]]
+    return [f"held for {status['hold_s']:g} s", *(f"waits for {gate}" for gate in held_up[:1])]
+
+
+def _gate(gate: dict[str, Any]) -> str:
+    outcome = "" if gate["outcome"] == "none" else f" {gate['outcome']}"
+    return f"{gate['gate']}{outcome}: {gate['text']}"
+
+
+class Screen:
+    """Where a watched rollout is shown: over and over in the same place of a terminal, else what is new, line by line.
+    told: how many of its events are known already."""
+
+    def __init__(self, told: int) -> None:
+        self._terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+        self._bar = "█░" if "utf" in (sys.stdout.encoding or "").lower() else "#-"
+        self._drawn = 0
+        self._told = told
+
+    def begin(self, status: dict[str, Any]) -> None:
+        if self._terminal:
+            self.show(status)
+        else:
+            print(line(status), flush=True)
+
+    def show(self, status: dict[str, Any]) -> None:
+        if self._terminal:
+            self._draw(block(status, os.get_terminal_size().columns - 1, self._bar))
+            return
+        events = status["journal"]
+        for entry in events[min(self._told, len(events)) :]:
+            print(f"{status['rollout']}: {entry['event'].replace('_', ' ')}: {entry['text']}", flush=True)
+        self._told = len(events)
+
+    def trouble(self, text: str) -> None:
+        """There is no answer just now."""
+        if self._terminal:
+            self._draw(wrap(text, os.get_terminal_size().columns - 1))
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def end(self, status: dict[str, Any]) -> None:
+        if not self._terminal:
+            print(line(status), flush=True)
+
+    def _draw(self, lines: list[str]) -> None:
+        lines = lines[: os.get_terminal_size().lines - 1]  # what has scrolled away could not be drawn over
+        print(f"\x1b[{self._drawn}F" * bool(self._drawn) + "\x1b[J" + "\n".join(lines), flush=True)
+        self._drawn = len(lines)
 
 
 def _watch(url: str, status: dict[str, Any]) -> dict[str, Any]:
-    """Print how it is doing until it is done: over and over in the same place of a terminal, else what is new."""
-    terminal, drawn, told = sys.stdout.isatty(), 0, len(status["journal"])
-    if not terminal:
-        print(line(status), flush=True)
-    while True:
-        if terminal:
-            lines = block(status)
-            width = os.get_terminal_size().columns
-            print(
-                f"\x1b[{drawn}F" * bool(drawn) + "\x1b[J" + "\n".join(text[: width - 1] for text in lines), flush=True
-            )
-            drawn = len(lines)
-        else:
-            for entry in status["journal"][told:]:
-                print(f"{status['rollout']}: {entry['event'].replace('_', ' ')}: {entry['text']}", flush=True)
-            told = len(status["journal"])
-        if status["phase"] in DONE and status["settled"]:
-            return status
+    """Show how it is doing until it is done. Raises StartError if nobody has answered for GONE_S."""
+    screen = Screen(len(status["journal"]))
+    screen.begin(status)
+    while not (status["phase"] in DONE and status["settled"]):
         time.sleep(WATCH_S)
-        status = ask(url)
+        status = _ask_on(url, screen)
+        screen.show(status)
+    screen.end(status)
+    return status
+
+
+def _ask_on(url: str, screen: Screen) -> dict[str, Any]:
+    """A proxy that is started again answers soon, though it may not know its rollouts at once."""
+    until = 0.0
+    while True:
+        try:
+            status: dict[str, Any] = ask(url)
+            return status
+        except (StartError, UsageError) as error:
+            if not until:
+                until = time.monotonic() + GONE_S
+                screen.trouble(f"{error}; asking again for {GONE_S:g} s")
+            elif time.monotonic() > until:
+                raise
+        time.sleep(WATCH_S)

@@ -19,7 +19,7 @@ from proxy.rollout import store
 from proxy.rollout.editor import Editor, NotLive, NotWritten, live_weight
 from proxy.rollout.gates import Pair
 from proxy.rollout.notify import Notifier
-from proxy.rollout.plan import DONE, Look, Verb, act, advance, same
+from proxy.rollout.plan import DONE, Look, Verb, act, advance, relocated, same
 from proxy.rollout.prometheus import ask
 from proxy.rollout.store import Entry, Record
 from proxy.rollout.tally import tally
@@ -36,6 +36,8 @@ LIVE_S: Final = 10.0
 """For what was written to be in use: half a second, some more for the largest files."""
 AGAIN_S: Final = 2.0
 """Between two tries to write a file that cannot be written."""
+SAVED_S: Final = 3.0
+"""For what somebody else has saved to be in use; what takes longer is refused, or very large, and worth a word."""
 SAVE_S: Final = 5.0
 """How much of a step's time a crash may cost."""
 
@@ -54,7 +56,8 @@ class Live:
 class Run:
     """A rollout of the rules in use. watch: its gates, while its weight is live; watched: for which step and weight.
     obstacle: why the weights cannot be moved. again_at: when that is tried again. seen_at: the last look.
-    wrote: what was written and is not in use yet, until `wrote_at` is too long ago."""
+    wrote: what was written and is not in use yet, until `wrote_at` is too long ago. saved_at: when the file was first
+    seen to hold what somebody else has saved and is not in use."""
 
     rollout: Rollout
     record: Record
@@ -65,6 +68,7 @@ class Run:
     seen_at: float = 0.0
     wrote: float | None = None
     wrote_at: float = 0.0
+    saved_at: float = 0.0
 
 
 class Rollouts:
@@ -84,7 +88,7 @@ class Rollouts:
         self._state_file = state_file
         self._notifier = notifier
         self._session: aiohttp.ClientSession | None = None
-        self._records: dict[str, Record] = {}
+        self._records = _remembered(state_file)
         self._runs: dict[str, Run] = {}
         self._wake = asyncio.Event()
         self._dirty = False
@@ -93,10 +97,6 @@ class Rollouts:
 
     async def follow(self) -> None:
         """Carry them out, for ever."""
-        try:
-            self._records = await asyncio.to_thread(store.load, self._state_file)
-        except ValueError as error:
-            log.warning("%s", error)
         try:
             async with aiohttp.ClientSession() as session:
                 self._session = session
@@ -120,7 +120,10 @@ class Rollouts:
 
     def names(self) -> list[str]:
         """Those of the rules in use, in file order."""
-        return list(self._runs)
+        if (live := self._rules()) is None:
+            return []
+        self._take(live.rule_file)
+        return list(live.rule_file.rollouts)
 
     def status(self, name: str) -> dict[str, Any]:
         """Everything there is to know of one. Raises LookupError with the names there are."""
@@ -128,7 +131,7 @@ class Rollouts:
         rollout, record, live = run.rollout, run.record, self._rules()
         state = record.state
         verdicts = run.watch.verdicts if run.watch is not None else [None] * len(rollout.gates)
-        step = rollout.steps[min(state.step, len(rollout.steps) - 1)]
+        step = rollout.steps[state.step]
         return {
             "rollout": name,
             "route": rollout.route,
@@ -166,8 +169,8 @@ class Rollouts:
         self._wake.set()
 
     def _run(self, name: str) -> Run:
-        if name not in self._runs:
-            raise LookupError(f"unknown rollout '{name}'; there are {', '.join(self._runs) or 'none'}")
+        if name not in (known := self.names()):
+            raise LookupError(f"unknown rollout '{name}'; there are {', '.join(known) or 'none'}")
         return self._runs[name]
 
     # --- one look ----------------------------------------------------------------------------------------------
@@ -201,10 +204,12 @@ class Rollouts:
             if run is not None and run.record.of == store.subject(rollout):
                 if run.rollout != rollout:
                     run.rollout, run.watched = rollout, (-1, 0.0)
+                    run.record.state = relocated(rollout, run.record.state)
                 continue
             known = self._records.get(name)
             if known is None or known.of != store.subject(rollout):
                 known = self._records[name] = Record(store.subject(rollout))
+            known.state = relocated(rollout, known.state)
             self._runs[name] = Run(rollout, known)
 
     def _look(self, run: Run, live: Live, pair: Pair, now: float, session: aiohttp.ClientSession) -> None:
@@ -240,15 +245,16 @@ class Rollouts:
     async def _write(self, run: Run, live: Live, now: float) -> None:
         state = run.record.state
         if state.arrived:
-            run.obstacle, run.again_at = "", 0.0
+            run.obstacle, run.again_at, run.saved_at = "", 0.0, 0.0
         if state.arrived or run.wrote is not None or now < run.again_at:
             return
         try:
             await asyncio.to_thread(self._editor.set_weight, run.rollout, state.weight, live.rule_file, live.digest)
-            run.wrote, run.wrote_at, run.obstacle = state.weight, now, ""
+            run.wrote, run.wrote_at, run.obstacle, run.saved_at = state.weight, now, "", 0.0
         except NotLive as error:
-            run.again_at = now + AGAIN_S / 4  # somebody saved a moment ago, most likely
-            self._blocked(run, f"{error}; see /api/config")
+            run.again_at, run.saved_at = now + AGAIN_S / 4, run.saved_at or now
+            if now - run.saved_at >= SAVED_S:
+                self._blocked(run, f"{error}; see /api/config")
         except NotWritten as error:
             run.again_at = now + AGAIN_S
             self._blocked(run, str(error))
@@ -289,6 +295,14 @@ class Rollouts:
                 self._complained = True
                 where = f"{self._state_file}: {error.strerror}"
                 log.warning("rollouts will begin anew at the next start: cannot write %s (see --state-dir)", where)
+
+
+def _remembered(state_file: Path) -> dict[str, Record]:
+    try:
+        return store.load(state_file)
+    except ValueError as error:
+        log.warning("%s", error)
+        return {}
 
 
 def _told(run: Run, entry: Entry) -> dict[str, Any]:

@@ -91,13 +91,22 @@ def advance(rollout: Rollout, state: State, look: Look) -> Told:
     if state.phase != "progressing":
         return state, []
     state = replace(state, held_s=state.held_s + look.elapsed_s)
-    step = rollout.steps[min(state.step, len(rollout.steps) - 1)]
+    step = rollout.steps[state.step]
     if state.held_s < step.hold or not look.passed:
         return state, []
     if step.pause:
         text = f"at {step.weight:g} %, until somebody promotes it"
         return replace(state, phase="waiting", reason=text), [("waiting", text)]
     return _next(rollout, state, "the gates held")
+
+
+def relocated(rollout: Rollout, state: State) -> State:
+    """The same state among steps that may have changed: at the last one that gives no more than is given now. So none
+    is skipped, and time that was held counts on."""
+    if state.phase in ("pending", *DONE):
+        return replace(state, step=min(state.step, len(rollout.steps) - 1))
+    below = [place for place, step in enumerate(rollout.steps) if step.weight <= state.weight + SAME]
+    return replace(state, step=max(below, default=0))
 
 
 def act(rollout: Rollout, state: State, verb: Verb, full: bool = False, weight: float = 0.0) -> Told:
@@ -166,7 +175,7 @@ def _rolled_back(state: State, why: str) -> Told:
 
 
 def _next(rollout: Rollout, state: State, why: str) -> Told:
-    on_step = same(rollout.steps[min(state.step, len(rollout.steps) - 1)].weight, state.weight)
+    on_step = same(rollout.steps[state.step].weight, state.weight)
     place = state.step + 1 if on_step else _place(rollout, state.weight)  # a person had set another weight
     if place >= len(rollout.steps):
         return _promoted(rollout, state, why)
