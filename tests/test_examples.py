@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,10 @@ def loaded(file: Path) -> Loaded:
 
 
 def test_there_is_one_for_each_kind_of_release() -> None:
+    """And the folder's page leads to each of them."""
     assert {file.stem for file in FILES} == WANTED | {"rules"}
+    page = (CONFIG / "examples/README.md").read_text()
+    assert set(re.findall(r"\(([a-z-]+)\.yaml\)", page)) == WANTED
 
 
 @each_file

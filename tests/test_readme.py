@@ -254,7 +254,7 @@ def headings(page: Path) -> set[str]:
     return {re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-@pytest.mark.parametrize("page", [*PAGES, "benchmarks/README.md"])
+@pytest.mark.parametrize("page", [*PAGES, "benchmarks/README.md", "config/examples/README.md"])
 def test_links_lead_to_files(page: str) -> None:
     """And, behind a #, to headings."""
     for link, _, heading in re.findall(r"\]\((?!https?://)([^)#]*)(#([^)]*))?\)", (ROOT / page).read_text()):

@@ -18,7 +18,7 @@ from tests.prometheus import prometheus, tool
 from tests.serve import Proxy, serving
 from tests.slow import slow
 
-WAIT_S = 60.0
+WAIT_S = 120.0
 """For some seconds of traffic and the scrapes after it, on a machine busy with other tests."""
 
 RULES = """\
