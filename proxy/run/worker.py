@@ -31,9 +31,8 @@ COUNTS_INTERVAL_S: Final = 0.25
 """What a killed worker's counts may miss, and how late those may be that nobody asks for."""
 DECISIONS_MAX: Final = 256
 """In one report, some 2 ms of work. Of 10,000 routes thousands may have had a request since the last: to tell of each
-would be a pause of 50 ms, and cost half as much again as the request. Those that wait gather more of them."""
-BEHIND_S: Final = 0.1
-"""Until the next report when some wait: 10,000 routes that are all in use are told of every four seconds."""
+would be a pause of 50 ms, and cost half as much again as the request. Those that wait gather more of them, for up to ten
+seconds; who asks gets all."""
 GC_THRESHOLD: Final = (20_000, 20, 50)
 """The collector looks for cycles, and the hot path leaves none: the default would walk the young objects each time
 700 more of them live, so each time some hundred connections have come. A cycle that does arise goes a little later."""
@@ -164,9 +163,7 @@ class Worker:
         if self._observer is not None:
             self._observer.flush()
         self._count()
-        assert self._gateway is not None
-        pause_s = BEHIND_S if self._gateway.uncounted else COUNTS_INTERVAL_S
-        asyncio.get_running_loop().call_later(pause_s, self._go_on_counting)
+        asyncio.get_running_loop().call_later(COUNTS_INTERVAL_S, self._go_on_counting)
 
     async def _hand_in(self, number: int) -> None:
         """Send all that has been counted up to now, a report at a time between turns of traffic."""
