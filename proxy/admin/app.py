@@ -16,6 +16,7 @@ from proxy.admin.mirrors import mirrors
 from proxy.admin.page import asset, page
 from proxy.admin.view import View
 from proxy.errors import StartError
+from proxy.observe.exposition import render
 
 log = logging.getLogger("grayhound.admin")
 
@@ -141,5 +142,5 @@ def _ready(view: View) -> web.Response:
 
 
 def _metrics(view: View, request: web.Request) -> web.Response:
-    body, content_type = view.registry.render(request.headers.get("Accept", ""))
+    body, content_type = render(view.registry, request.headers.get("Accept", ""))
     return web.Response(body=body, headers={"Content-Type": content_type})

@@ -1,4 +1,4 @@
-"""The one truth of a container: what its workers count is added up here, and rendered for Prometheus.
+"""The one truth of a container: what its workers count is added up here; exposition.py renders it.
 
 Counters never go back while the container lives, whatever becomes of a worker or a version. Gauges tell of what is
 now: those of a worker that is gone, and of a version that the rules no longer name, vanish.
@@ -8,16 +8,9 @@ from __future__ import annotations
 
 import platform
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import field
-from itertools import accumulate
 from typing import Final, Literal
-
-from prometheus_client import exposition
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.metrics_core import Metric
-from prometheus_client.openmetrics import exposition as openmetrics
-from prometheus_client.registry import Collector
 
 import proxy
 from proxy.data import dataclass
@@ -173,7 +166,7 @@ class EndpointState:
         return self.healthy and self.available == self.workers
 
 
-class Registry(Collector):
+class Registry:
     """Every series of the container. Not thread-safe: it lives on control's event loop."""
 
     def __init__(self) -> None:
@@ -293,6 +286,8 @@ class Registry(Collector):
 
         A version that the rules no longer name stays while it has something under way: it is draining.
         """
+        if name == "endpoint_up":
+            return {key: int(self.endpoint(*key).up) for key in self._endpoints}
         declared = self._declared.get(name, {})
         totals = self._own[name] | declared
         for worker in self._reported.values():
@@ -317,34 +312,3 @@ class Registry(Collector):
     def examples(self, service: str, version: str) -> list[Example]:
         """The last answers of a mirrored version that differed from the real ones, the latest first."""
         return list(reversed(self._examples.get((service, version), ())))
-
-    def collect(self) -> Iterator[Metric]:
-        """Every metric family for prometheus_client, those without a series too: their help says what there can be."""
-        for name, kind in COUNTERS.items():
-            counter = CounterMetricFamily(PREFIX + name, kind.help, labels=kind.labels)
-            yield _filled(counter, self._counters[name].items())
-        for name, kind in HISTOGRAMS.items():
-            yield _histogram(name, kind, self._histograms[name].items())
-        for name, kind in GAUGES.items():
-            up = {key: int(self.endpoint(*key).up) for key in self._endpoints} if name == "endpoint_up" else {}
-            gauge = GaugeMetricFamily(PREFIX + name, kind.help, labels=kind.labels)
-            yield _filled(gauge, (self.gauge(name) | up).items())
-
-    def render(self, accept: str = "") -> tuple[bytes, str]:
-        """All series and their content type: OpenMetrics if the Accept field names it, else the text format."""
-        if "application/openmetrics-text" in accept:
-            return openmetrics.generate_latest(self), openmetrics.CONTENT_TYPE_LATEST  # type: ignore[no-untyped-call]
-        return exposition.generate_latest(self), exposition.CONTENT_TYPE_PLAIN_0_0_4
-
-
-def _filled(family: CounterMetricFamily | GaugeMetricFamily, series: Iterable[tuple[Labels, float]]) -> Metric:
-    for labels, value in series:
-        family.add_metric(labels, value)
-    return family
-
-
-def _histogram(name: str, kind: Kind, series: Iterable[tuple[Labels, Distribution]]) -> Metric:
-    family = HistogramMetricFamily(PREFIX + name, kind.help, labels=kind.labels)
-    for labels, known in series:
-        family.add_metric(labels, list(zip(BOUNDS, accumulate(known.counts), strict=True)), known.sum)
-    return family

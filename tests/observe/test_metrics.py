@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 import proxy
 from proxy.observe.counters import BUCKETS, Counters, Counts, Labels
+from proxy.observe.exposition import render
 from proxy.observe.metrics import COUNTERS, GAUGES, HISTOGRAMS, Registry
 from proxy.rules.model import EndpointSpec, Otherwise, Route, Rule, RuleFile, Service, Split, Version
 
@@ -41,7 +42,7 @@ def registry() -> Registry:
 
 def samples(registry: Registry) -> dict[tuple[str, frozenset[str]], float]:
     """Every sample as Prometheus reads it, by its name (without prefix) and label values."""
-    families = parse_text(registry.render()[0].decode())
+    families = parse_text(render(registry)[0].decode())
     read = [sample for family in families for sample in family.samples]
     return {(one.name.removeprefix("grayhound_"), frozenset(one.labels.values())): one.value for one in read}
 
@@ -51,7 +52,7 @@ def value(registry: Registry, name: str, *labels: str) -> float | None:
 
 
 def test_every_version_stands_at_0_from_the_moment_the_rules_name_it(registry: Registry) -> None:
-    text = registry.render()[0].decode()
+    text = render(registry)[0].decode()
     for version in ("v1", "v2"):
         labels = f'route="all",service="shop",version="{version}"'
         assert f'grayhound_requests_total{{code="200",method="GET",{labels}}} 0.0' in text
@@ -74,7 +75,7 @@ def test_buckets_are_handed_over_apart_and_rendered_cumulative(registry: Registr
     buckets = [1] * (len(BUCKETS) + 1)
     registry.merge(1, Counts(observe={"request_duration_seconds": {("all", "shop", "v2"): (buckets, 2.5)}}))
     registry.merge(1, Counts(observe={"request_duration_seconds": {("all", "shop", "v2"): (buckets, 2.5)}}))
-    text = registry.render()[0].decode()
+    text = render(registry)[0].decode()
     of_v2 = 'route="all",service="shop",version="v2"}'
     assert f'grayhound_request_duration_seconds_bucket{{le="0.005",{of_v2} 2.0' in text
     assert f'grayhound_request_duration_seconds_bucket{{le="10.0",{of_v2} 22.0' in text
@@ -120,7 +121,7 @@ def test_all_that_a_worker_counts_has_its_metric(registry: Registry) -> None:
 
 def test_every_metric_is_told_of_before_it_has_a_series() -> None:
     """Its type and its help: a mirror's metrics can be read up before there is a mirror."""
-    told = {family.name for family in parse_text(Registry().render()[0].decode())}
+    told = {family.name for family in parse_text(render(Registry())[0].decode())}
     assert {f"grayhound_{name}".removesuffix("_total") for name in (*COUNTERS, *HISTOGRAMS, *GAUGES)} <= told
 
 
@@ -207,7 +208,7 @@ def test_workers_and_what_is_running_are_told() -> None:
     registry.worker_restarted()
     assert value(registry, "workers") == 4
     assert value(registry, "worker_restarts_total") == 1
-    assert f'version="{proxy.__version__}"' in registry.render()[0].decode()
+    assert f'version="{proxy.__version__}"' in render(registry)[0].decode()
 
 
 def everything() -> Registry:
@@ -225,8 +226,8 @@ def everything() -> Registry:
 
 def test_both_formats_carry_the_same_series() -> None:
     """The text format unless OpenMetrics is asked for, each with its content type."""
-    text, text_type = everything().render("text/plain;version=0.0.4")
-    openmetrics, openmetrics_type = everything().render("application/openmetrics-text;version=1.0.0,text/plain;q=0.5")
+    text, text_type = render(everything(), "text/plain;version=0.0.4")
+    openmetrics, openmetrics_type = render(everything(), "application/openmetrics-text;version=1.0.0,text/plain;q=0.5")
     assert text_type.startswith("text/plain; version=0.0.4")
     assert openmetrics_type.startswith("application/openmetrics-text; version=1.0.0")
     assert openmetrics.endswith(b"# EOF\n")
@@ -241,6 +242,6 @@ def test_promtool_has_nothing_to_say() -> None:
     if promtool is None:
         pytest.skip("promtool is not installed: it comes with Prometheus")
     done = subprocess.run(
-        [promtool, "check", "metrics"], input=everything().render()[0], capture_output=True, timeout=60
+        [promtool, "check", "metrics"], input=render(everything())[0], capture_output=True, timeout=60
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

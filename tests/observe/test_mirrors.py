@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from proxy.observe.counters import Counters
+from proxy.observe.exposition import render
 from proxy.observe.metrics import Registry
 from proxy.observe.mirrors import EXAMPLES_MAX
 from proxy.rules.actions import Mirror
@@ -54,7 +55,7 @@ def test_control_keeps_the_last_examples_of_all_workers() -> None:
 def test_series_of_mirrored_versions_stand_at_0_and_no_others() -> None:
     registry = Registry()
     registry.declare(FILE, 1)
-    text = registry.render()[0].decode()
+    text = render(registry)[0].decode()
     for result in ("answered", "same", "different", "timeout", "failed", "too_large", "dropped"):
         assert f'grayhound_mirror_requests_total{{result="{result}",service="s",version="v2"}} 0.0' in text
     for kind in ("status", "headers", "length", "body"):
