@@ -31,8 +31,8 @@ COUNTS_INTERVAL_S: Final = 0.25
 """What a killed worker's counts may miss, and how late those may be that nobody asks for."""
 DECISIONS_MAX: Final = 256
 """In one report, some 2 ms of work. Of 10,000 routes thousands may have had a request since the last: to tell of each
-would be a pause of 50 ms, and cost half as much again as the request. Those that wait gather more of them, for up to ten
-seconds; who asks gets all."""
+would be a pause of 50 ms, and cost half as much again as the request. Those that wait gather more of them, for ten
+seconds at most; who asks gets all."""
 GC_THRESHOLD: Final = (20_000, 20, 50)
 """The collector looks for cycles, and the hot path leaves none: the default would walk the young objects each time
 700 more of them live, so each time some hundred connections have come. A cycle that does arise goes a little later."""
