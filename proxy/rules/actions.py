@@ -47,7 +47,7 @@ class Respond:
     headers: tuple[tuple[str, str], ...] = ()
     """(name, value) in file order. Content-Length is the proxy's own; Content-Type is plain text unless given."""
     body: str = ""
-    """Sent as UTF-8; statuses 204 and 304 have none."""
+    """Sent as UTF-8; statuses 204, 205 and 304 have none."""
 
 
 @dataclass(frozen=True, slots=True)

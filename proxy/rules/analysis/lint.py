@@ -10,16 +10,18 @@ from dataclasses import replace
 from typing import Final
 
 from proxy.rules import cookies
-from proxy.rules.actions import Redirect
+from proxy.rules.actions import Redirect, Respond
 from proxy.rules.analysis.dead import dead_routes, dead_rules
 from proxy.rules.analysis.reach import reach
 from proxy.rules.mirrors import mirrors_of
-from proxy.rules.model import Route, RuleFile
+from proxy.rules.model import Route, Rule, RuleFile
 from proxy.rules.read.nodes import Path
 
 Finding = tuple[Path, str]
 SHARE_MIN: Final = 1 / 10_000
 """A person is in one of 10,000 buckets, so a smaller share of people may be nobody."""
+OWED: Final = {401: "WWW-Authenticate", 405: "Allow"}
+"""Fields that answers of these statuses must have (RFC 9110 sections 15.5.2 and 15.5.6)."""
 
 
 def lint(rule_file: RuleFile) -> Iterator[Finding]:
@@ -36,6 +38,7 @@ def lint(rule_file: RuleFile) -> Iterator[Finding]:
         yield from _small_shares(route, (*at, "rules"))
         yield from _idle_mirrors(route, at)
         yield from _idle_redirects(route, at)
+        yield from _owed_fields(route, at)
         if number not in behind:
             rules = tuple(rule for place, rule in enumerate(route.rules) if place not in dead)
             alive.append(replace(route, rules=rules))
@@ -72,6 +75,22 @@ def _idle_redirects(route: Route, at: Path) -> Iterator[Finding]:
             and redirect == Redirect(host=redirect.host, status=redirect.status)
         ):
             yield (*where, "redirect"), f"never applies: every request of the route is at {redirect.host} already"
+
+
+def _owed_fields(route: Route, at: Path) -> Iterator[Finding]:
+    """Of the proxy's own answers."""
+    parts: list[tuple[Path, Route | Rule]] = [(at, route)]
+    parts += [((*at, "rules", number), rule) for number, rule in enumerate(route.rules)]
+    answers = [((*at, "otherwise"), Respond(route.otherwise.status), route.response_headers)]
+    answers += [((*here, "respond"), one.respond, one.response_headers) for here, one in parts if one.respond]
+    for where, respond, changes in answers:
+        said = list(respond.headers)
+        for one in (route.response_headers, changes):
+            said += (*one.set, *one.add) if one else ()
+        owed = OWED.get(respond.status, "")
+        if owed and owed.lower() not in (name.lower() for name, _ in said):
+            text = f"status {respond.status} goes with the field {owed} (RFC 9110): give it in `response_headers`"
+            yield where, text
 
 
 def _unreached(rule_file: RuleFile, alive: RuleFile) -> Iterator[Finding]:

@@ -170,7 +170,7 @@ REWRITE: Final = Record(Rewrite, Key("host", some("a host", units.authority)), *
 def _respond(**found: Any) -> Respond:
     respond = Respond(**found)
     size = len(respond.body.encode())
-    if size and respond.status in BODILESS:
+    if size and respond.status in (*BODILESS, 205):  # RFC 9110 section 15.3.6
         raise ValueError(f"status {respond.status} has no body")
     if size > BODY_BYTES_MAX:
         raise ValueError(f"the body has {size:,} bytes, and at most {BODY_BYTES_MAX:,}: let a service answer")

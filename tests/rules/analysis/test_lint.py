@@ -183,6 +183,25 @@ def test_a_redirect_takes_only_those_who_are_elsewhere() -> None:
     assert [path for path, _ in warnings(routes)] == ["routes[0].rules[2]", "routes[1]", "routes[3]", "routes[5]"]
 
 
+def test_own_answers_that_lack_a_field() -> None:
+    """RFC 9110 sections 15.5.2 and 15.5.6: how to log in, and what is allowed; wherever the file says it."""
+    routes = """  - {hosts: a, respond: {status: 401}}
+  - {hosts: b, service: shop, methods: GET, otherwise: v2}
+  - {hosts: c, service: shop, otherwise: {status: 405}, rules: [{match: {method: GET}, version: v2}]}
+  - {hosts: d, service: shop, rules: [{match: {method: PUT}, respond: {status: 405, headers: {A: b}}}]}
+  - {hosts: e, respond: {status: 401, headers: {www-authenticate: Basic}}}
+  - {hosts: f, respond: {status: 405}, response_headers: {set: {allow: GET}}}
+  - {hosts: g, service: shop, rules: [{respond: {status: 405}, response_headers: {add: {Allow: GET}}}]}
+  - {hosts: h, service: shop, rules: [{respond: {status: 404}}]}
+"""
+    text = "status {} goes with the field {} (RFC 9110): give it in `response_headers`"
+    assert [one for one in warnings(routes) if "RFC" in one[1]] == [
+        ("routes[0].respond", text.format(401, "WWW-Authenticate")),
+        ("routes[2].otherwise", text.format(405, "Allow")),
+        ("routes[3].rules[0].respond", text.format(405, "Allow")),
+    ]
+
+
 def test_a_redirect_that_never_applies() -> None:
     """It names the only host of its route, and nothing else."""
     routes = """  - {hosts: a, service: shop, otherwise: v2, redirect: {host: a}}
