@@ -224,9 +224,11 @@ def test_it_is_killed_only_after_the_drain() -> None:
 
 
 def test_it_runs_as_the_images_user_with_no_rights() -> None:
+    """As the standard `restricted` of Pod Security wants it, and more."""
     (uid,) = re.findall(r"^USER (\d+)$", DOCKERFILE, re.MULTILINE)
     assert f"--uid {uid}" in DOCKERFILE
     pod, container = POD["spec"]["securityContext"], CONTAINER["securityContext"]
     assert pod["runAsNonRoot"] and pod["runAsUser"] == int(uid)
     assert container["readOnlyRootFilesystem"] and not container["allowPrivilegeEscalation"]
     assert container["capabilities"] == {"drop": ["ALL"]}
+    assert pod["seccompProfile"] == {"type": "RuntimeDefault"}
