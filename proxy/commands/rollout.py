@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 import time
+from shutil import get_terminal_size
 from textwrap import wrap
 from typing import Any, Final
 from urllib.parse import quote
@@ -25,6 +26,8 @@ GONE_S: Final = 30.0
 """For a proxy to be started again while it is watched."""
 BAR: Final = 30
 """Characters, for 100 %."""
+WIDTH_MIN: Final = 12
+"""Of a terminal, so that words still fit."""
 DONE: Final = ("promoted", "rolled_back")
 
 
@@ -154,7 +157,7 @@ class Screen:
 
     def show(self, status: dict[str, Any]) -> None:
         if self._terminal:
-            self._draw(block(status, os.get_terminal_size().columns - 1, self._bar))
+            self._draw(block(status, self._width(), self._bar))
             return
         events = status["journal"]
         for entry in events[min(self._told, len(events)) :]:
@@ -164,7 +167,7 @@ class Screen:
     def trouble(self, text: str) -> None:
         """There is no answer just now."""
         if self._terminal:
-            self._draw(wrap(text, os.get_terminal_size().columns - 1))
+            self._draw(wrap(text, self._width()))
         else:
             print(text, file=sys.stderr, flush=True)
 
@@ -172,8 +175,11 @@ class Screen:
         if not self._terminal:
             print(line(status), flush=True)
 
+    def _width(self) -> int:
+        return max(WIDTH_MIN, get_terminal_size().columns - 1)
+
     def _draw(self, lines: list[str]) -> None:
-        lines = lines[: os.get_terminal_size().lines - 1]  # what has scrolled away could not be drawn over
+        lines = lines[: get_terminal_size().lines - 1]  # what has scrolled away could not be drawn over
         print(f"\x1b[{self._drawn}F" * bool(self._drawn) + "\x1b[J" + "\n".join(lines), flush=True)
         self._drawn = len(lines)
 

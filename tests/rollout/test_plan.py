@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.rollout.plan import VERBS, Look, State, Verb, act, advance
+from proxy.rollout.plan import PHASES, VERBS, Look, Phase, State, Verb, act, advance, relocated
 from proxy.rules.rollouts import Event, Rollout, RolloutStep
 from tests.rollout.simulated import CASES
 
@@ -166,15 +167,50 @@ def test_persons_have_the_last_word() -> None:
         run.say("set-weight", weight=101.0)
 
 
+ALLOWED = {
+    "promote": "progressing waiting paused",
+    "pause": "progressing waiting",
+    "resume": "paused",
+    "abort": "pending progressing waiting paused promoted",
+    "retry": "paused promoted rolled_back",
+    "set-weight": "pending progressing waiting paused promoted rolled_back",
+}
+
+
+@pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("verb", VERBS)
-def test_what_makes_no_sense_is_refused(verb: Verb) -> None:
-    """With the phases it is for."""
-    run = Run(live=100.0)
-    if verb in ("abort", "retry", "set-weight"):
-        assert run.say(verb).phase != "promoted"
+def test_what_makes_no_sense_is_refused(verb: Verb, phase: Phase) -> None:
+    """Every act in every phase: done and told, or refused with the phases it is for."""
+    state = State(phase, 1, 20.0, True)
+    if phase in ALLOWED[verb].split():
+        after, events = act(ROLLOUT, state, verb, weight=33.0)
+        assert after != state and events
     else:
-        with pytest.raises(ValueError, match=f"rollout 'shop-v2' is promoted: {verb} is for one that is"):
-            run.say(verb)
+        with pytest.raises(ValueError, match=f"rollout 'shop-v2' is {phase}: {verb} is for one that is ") as error:
+            act(ROLLOUT, state, verb)
+        assert all(word in str(error.value) for word in ALLOWED[verb].split())
+
+
+@pytest.mark.parametrize(
+    ("weights", "phase", "weight", "step"),
+    [
+        ((5, 20, 100), "progressing", 20.0, 1),
+        ((20, 100), "progressing", 20.0, 0),
+        ((5, 10, 20, 100), "waiting", 20.0, 2),
+        ((5, 15, 100), "progressing", 20.0, 1),
+        ((30, 100), "paused", 20.0, 0),
+        ((5, 10), "progressing", 20.0, 1),
+        ((5,), "promoted", 100.0, 0),
+        ((5,), "rolled_back", 0.0, 0),
+    ],
+)
+def test_a_state_finds_its_place_among_other_steps(
+    weights: tuple[float, ...], phase: Phase, weight: float, step: int
+) -> None:
+    """The last one that gives no more; all else stays."""
+    changed = replace(ROLLOUT, steps=tuple(RolloutStep(float(one)) for one in weights))
+    state = State(phase, 2, weight, True, held_s=12.0)
+    assert relocated(changed, state) == replace(state, step=min(step, len(weights) - 1))
 
 
 ACTS = st.sampled_from(VERBS)
