@@ -45,6 +45,8 @@ function figure({ name, errors }) {
   };
 }
 
+const RESULTS = { ok: "taken", unchanged: "read again", refused: "the last file was refused" };
+
 function rules({ name }) {
   const value = h("dd"),
     read = h("dd.more");
@@ -57,8 +59,7 @@ function rules({ name }) {
       const workers = behind
         ? `${plural(behind, "worker")} still on earlier rules`
         : `on ${plural(config.workers.length, "worker")}`;
-      const result = { ok: "taken", refused: "the last file was refused" }[config.result] ?? config.result;
-      say(read, config.result ? `${result} ${ago(at - config.at)}, ${workers}` : "not read yet");
+      say(read, config.result ? `${RESULTS[config.result]} ${ago(at - config.at)}, ${workers}` : "not read yet");
       look(read, `more ${config.result === "refused" || behind ? "warn" : ""}`);
     },
   };
