@@ -32,7 +32,9 @@ DONE: Final = ("promoted", "rolled_back")
 
 
 def add_arguments(parser: Parser) -> None:
-    parser.add_argument("verb", metavar="ACT", nargs="?", choices=VERBS, default="list", help=", ".join(VERBS))
+    parser.add_argument(
+        "verb", metavar="ACT", nargs="?", default="list", help=f"{', '.join(VERBS)}; a NAME alone: status"
+    )
     parser.add_argument("name", metavar="NAME", nargs="?", default="", help="the rollout, as in the rule file")
     parser.add_argument("weight", metavar="PERCENT", nargs="?", default="", help="of set-weight: for the new version")
     parser.add_argument("--full", action="store_true", help="of promote: at once to the last step")
@@ -72,10 +74,16 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _check(given: argparse.Namespace) -> None:
+    if given.verb not in VERBS and given.name:
+        raise UsageError(f"unknown act '{given.verb}'; there are {', '.join(VERBS)}")
+    if given.verb not in VERBS:
+        given.verb, given.name = "status", given.verb
+    if given.verb == "list" and given.name:
+        given.verb = "status"
     if given.verb != "list" and not given.name:
         raise UsageError(f"{given.verb} needs the NAME of a rollout; `grayhound rollout list` prints them")
-    if given.verb == "list" and (given.name or given.watch):
-        raise UsageError("list takes no NAME, and cannot be watched: status NAME --watch")
+    if given.verb == "list" and given.watch:
+        raise UsageError("list cannot be watched: status NAME --watch")
     if bool(given.weight) != (given.verb == "set-weight"):
         raise UsageError("set-weight NAME PERCENT, and no other act, takes a weight")
     if given.full and given.verb != "promote":

@@ -286,6 +286,10 @@ async def test_the_command_tells_and_steers(tmp_path: Path, versions: list[Versi
         assert (code, out) == (
             0, "shop-v2: waiting, step 2 of 2, v2 has 50 %, at 50 %, until somebody promotes it\n"
         )  # fmt: skip
+        for same in (("shop-v2",), ("list", "shop-v2")):
+            assert await command(*same) == (0, out, "")
+        code, _, err = await command("promot", "shop-v2")
+        assert code == 2 and "unknown act 'promot'; there are list, status, promote" in err
         code, _, err = await command("resume", "shop-v2", *told)
         assert code == 1 and "rollout 'shop-v2' is waiting: resume is for one that is paused" in err
         code, _, err = await command("status", "shop")
