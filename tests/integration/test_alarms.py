@@ -70,8 +70,6 @@ tests:
   - {{request: {{path: /held, headers: {{x-user: alice}}}}, expect: {{version: v1}}}}
 """
 PATHS = ("/shop", "/dead", "/copied", "/burning", "/held")
-
-
 BY_ACTS = {"GrayhoundWorkerRestarts", "GrayhoundNoWorkers"}
 """The others are raised by traffic, here or in test_monitoring.py."""
 NOT_HERE = {"TLS handshakes and PROXY headers B"}
