@@ -257,7 +257,10 @@ def headings(page: Path) -> set[str]:
 @pytest.mark.parametrize("page", [*PAGES, "benchmarks/README.md", "config/examples/README.md"])
 def test_links_lead_to_files(page: str) -> None:
     """And, behind a #, to headings."""
-    for link, _, heading in re.findall(r"\]\((?!https?://)([^)#]*)(#([^)]*))?\)", (ROOT / page).read_text()):
+    text = (ROOT / page).read_text()
+    for picture in re.findall(r'(?:src|srcset)="([^"]+)"', text):
+        assert ((ROOT / page).parent / picture).exists(), picture
+    for link, _, heading in re.findall(r"\]\((?!https?://)([^)#]*)(#([^)]*))?\)", text):
         target = (ROOT / page).parent / link if link else ROOT / page
         assert target.exists(), link
         assert not heading or heading in headings(target), f"{link}#{heading}"
