@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from benchmarks import drive
 from benchmarks.drive import Aim
 from benchmarks.load import BROWSER_FIELDS, Load, Message
 from benchmarks.peers.base import Setup
+
+HEADS = 1000  # different ones, before they come again: more than any proxy remembers of a connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +38,26 @@ def mix(path: str, plain: int = 7, **fields: str) -> list[Message]:
     ]
 
 
+def _of(person: int, message: Message) -> Message:
+    """With this person's cookies, and the one that matches if it had that."""
+    cookie = f"session={person:032x}; uid={person}; theme=dark" + "; foo=bar" * ("Cookie" in message.fields)
+    return replace(message, fields=message.fields | {"Cookie": cookie})
+
+
 def _people(path: str) -> list[Message]:
     """The same mix from so many people that a connection hardly ever carries the same fields twice in a row."""
-    people = [f"session={number:032x}; uid={number}; theme=dark" for number in range(40)]
-    messages = mix(path) * 4
-    return [
-        Message(message.path, fields=message.fields | {"Cookie": cookie + "; foo=bar" * ("Cookie" in message.fields)})
-        for message, cookie in zip(messages, people, strict=True)
-    ]
+    return [_of(person, message) for person, message in enumerate(mix(path) * 4)]
 
 
 def _hosts(setup: Setup, asked: int) -> list[Message]:
-    """The same mix for so many hosts, spread over all there are; each request asks for another one."""
-    mixes = [mix("/", Host=host) for host in setup.hosts[:: setup.routes // asked]]
-    shift = asked % 10 == 0  # or each host would always have the same one of ten messages
-    return [mixes[n % asked][(n + n // asked * shift) % 10] for n in range(max(asked, 100))]
+    """The same mix, each request to another one of so many hosts, spread over all there are, and of another person: or
+    ten hosts would profit from heads that come again, and ten thousand would not."""
+    hosts, kinds = setup.hosts[:: setup.routes // asked], mix("/")
+    messages = []
+    for number in range(max(asked, HEADS)):
+        kind = kinds[(number + number // asked) % len(kinds)]
+        messages.append(_of(number, replace(kind, fields=kind.fields | {"Host": hosts[number % asked]})))
+    return messages
 
 
 ONE, TWO = Setup(workers=1), Setup(workers=2)

@@ -23,6 +23,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks import client, drive, load, report
+from benchmarks.cases import HEADS
 from benchmarks.drive import Aim
 from benchmarks.load import Load, Message
 from benchmarks.peers.grayhound import ROUTE, Served, serving
@@ -102,13 +103,13 @@ def routes(count: int) -> str:
 
 
 def hosts(asked: int) -> Callable[[int], list[Message]]:
-    """Of all hosts so many are asked for, spread over them, one after the other. No head is like the one before it even
-    if there is one host only, or what is saved then would hide what more of them cost."""
+    """Of all hosts so many are asked for, spread over them, one after the other. No head comes again soon even if there
+    is one host only, or what is saved then would hide what more of them cost."""
 
     def messages(count: int) -> list[Message]:
-        each = range(0, count, max(1, count // asked))
-        names = [f"host-{number}.example.com" for number in each] * (10 // len(each) or 1)
-        return [Message(fields={"Host": name, "X-Person": str(person)}) for person, name in enumerate(names)]
+        names = [f"host-{number}.example.com" for number in range(0, count, max(1, count // asked))]
+        times = max(1, HEADS // len(names))
+        return [Message(fields={"Host": name, "X-Person": str(n)}) for n, name in enumerate(names * times)]
 
     return messages
 
@@ -125,9 +126,9 @@ def rules(test: str) -> Callable[[int], str]:
 
 
 def users(count: int) -> list[Message]:
-    """Half of them hit a rule, each another one; half hit none. No two heads are the same, as with hosts."""
+    """Half of them hit a rule, each another one; half hit none. No head comes again soon, as with hosts."""
     hits = [f"u{number * count // 20}-" for number in range(20)]
-    names = [user for pair in zip(hits, ["nobody"] * 20, strict=True) for user in pair]
+    names = [user for pair in zip(hits, ["nobody"] * 20, strict=True) for user in pair] * (HEADS // 40)
     return [Message(fields={"X-User": user, "X-Person": str(person)}) for person, user in enumerate(names)]
 
 

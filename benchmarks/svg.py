@@ -98,17 +98,17 @@ def bars(title: str, rows: list[Bar], most: float) -> Panel:
 
 
 def lines(title: str, x_name: str, unit: str, given: list[Line], log: bool = False) -> Panel:
-    """y from zero; the names of the lines stand above the plot in their colours."""
+    """y from zero to above the highest point, where bands are cut off; names stand above the plot in their colours."""
 
     def draw(width: float, height: float) -> str:
         left, top, bottom = 34.0, 44.0, height - 32
-        marks = ticks(max(y for line in given for _, y in [*line.points, *(line.band or [])]))
+        marks = ticks(1.1 * max(y for line in given for _, y in line.points))
         xs = sorted({x for line in given for x, _ in line.points})
         low, high = (math.log10(xs[0]), math.log10(xs[-1])) if log else (0.0, xs[-1])
 
         def at(x: float, y: float) -> tuple[float, float]:
             share = ((math.log10(x) if log else x) - low) / ((high - low) or 1.0)
-            return left + share * (width - left - 8), bottom - y / marks[-1] * (bottom - top)
+            return left + share * (width - left - 8), bottom - min(1.0, y / marks[-1]) * (bottom - top)
 
         parts = [text(0, FONT_PX, title, "title"), text(left, height - 2, x_name)]
         for mark in marks:
