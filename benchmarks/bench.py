@@ -79,7 +79,7 @@ class Bench:
 
     def run(self) -> Generator[Case | Probe, None, None]:
         """Yields each case once its samples are in. The processes live no longer than this generator."""
-        with self._services() as services:
+        with self.services() as services:
             stages: dict[object, list[Case]] = {}  # cases whose proxies stand at the same time
             for case in self.plan.cases:
                 stages.setdefault(case.turn or case.setup, []).append(case)
@@ -90,7 +90,7 @@ class Bench:
                         one
                         for setup in setups
                         for peer in self.plan.peers
-                        if setup.features <= peer.features and (one := self._start(peer, services, setup, stack))
+                        if setup.features <= peer.features and (one := self.start(peer, services, setup, stack))
                     ]
                     turns = [stage] if stage[0].turn else [[case] for case in stage]
                     for cases in turns:
@@ -104,7 +104,7 @@ class Bench:
                 yield probe
 
     @contextlib.contextmanager
-    def _services(self) -> Iterator[tuple[int, int]]:
+    def services(self) -> Iterator[tuple[int, int]]:
         ports, log = (free_port(), free_port()), self.folder / "services.log"
         command = [sys.executable, "-m", "benchmarks.services", *map(str, ports)]
         with running(command, self.plan.client_core, log, cwd=ROOT) as process:
@@ -112,7 +112,7 @@ class Bench:
             self._services_pid = process.pid
             yield ports
 
-    def _start(
+    def start(
         self, peer: Peer, services: tuple[int, int], setup: Setup, stack: contextlib.ExitStack
     ) -> Standing | None:
         """The proxy, running until the stack ends; None and a complaint if it fails to start or to do the work."""

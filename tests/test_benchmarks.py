@@ -2,24 +2,46 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import socket
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 from benchmarks import svg
+from benchmarks.bench import Bench, Plan
 from benchmarks.client import Client, Order
 from benchmarks.goals import Goal
 from benchmarks.load import Load
+from benchmarks.peers import PEERS
+from benchmarks.peers.base import Setup
 from benchmarks.processes import CpuTime
 from benchmarks.report import goal_table
 from benchmarks.results import Reading, Results, Sample
 from benchmarks.soak import Interval, faults
 
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\nhello world\n"
+
+
+@pytest.mark.parametrize(
+    "setup",
+    [Setup(), Setup(access_log=True), Setup(sticky=True), Setup(tls=True), Setup(websocket=True), Setup(routes=10)],
+    ids=lambda setup: "-".join(setup.features) or "common",
+)
+def test_grayhound_does_the_work_that_is_measured(setup: Setup, tmp_path: Path) -> None:
+    """Of every setup; a comparison leaves out who does not."""
+    if setup.tls and shutil.which("openssl") is None:
+        pytest.skip("needs openssl")
+    cores = sorted(os.sched_getaffinity(0))
+    bench = Bench(Plan([], [], [], 1, 1.0, "wrk", cores[0], cores[-1]), tmp_path)
+    with bench.services() as services, ExitStack() as stack:
+        assert bench.start(PEERS["grayhound"], services, setup, stack) is not None, bench.results.complaints
 
 
 def results(**costs: float) -> Results:
