@@ -42,7 +42,11 @@ class Authority:
         self._key = folder / f"{name}.key"
         self.file = folder / f"{name}.pem"
         key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", str(self._key))
-        openssl("req", "-x509", *key, "-out", str(self.file), "-days", "30", "-subj", f"/CN={name}")
+        usage = (
+            "-addext",
+            "keyUsage=critical,keyCertSign,cRLSign",
+        )  # strict clients ask for it, as Python from 3.13 on
+        openssl("req", "-x509", *key, "-out", str(self.file), "-days", "30", "-subj", f"/CN={name}", *usage)
 
     def issue(
         self, *names: str, subject: str = "", key: str = "ec", usage: str = "serverAuth,clientAuth", days: int = 30
@@ -53,7 +57,8 @@ class Authority:
         issued = Issued(stem.with_suffix(".pem"), stem.with_suffix(".key"))
         request, extensions = stem.with_suffix(".csr"), stem.with_suffix(".ext")
         said = ",".join(name if name.startswith("IP:") else f"DNS:{name}" for name in names)
-        lines = [f"extendedKeyUsage={usage}", *([f"subjectAltName={said}"] if said else [])]
+        lines = [f"extendedKeyUsage={usage}", "authorityKeyIdentifier=keyid", "subjectKeyIdentifier=hash"]
+        lines += [f"subjectAltName={said}"] if said else []
         extensions.write_text("\n".join(lines) + "\n")
         kind = ("ec", "-pkeyopt", "ec_paramgen_curve:P-256") if key == "ec" else (key,)
         openssl(

@@ -40,7 +40,9 @@ def security(tls: Tls, rule_file: RuleFile) -> Security:
 @lru_cache(CONTEXTS_MAX)
 def client_context(security: Security) -> ssl.SSLContext:
     """For connections to endpoints secured in this way. Raises ValueError with what is wrong, the key before it."""
-    context = ssl.create_default_context() if not security.ca else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if not security.ca:
+        context.load_default_certs()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     try:
