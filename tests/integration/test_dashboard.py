@@ -282,13 +282,13 @@ async def test_two_hundred_services_are_a_list_to_search_in(tmp_path: Path, page
         assert await page.run("document.querySelectorAll('.service[open]').length") == 0
         await page.until("document.getElementById('find-troubles').textContent === '(1)'")
         await page.run("document.getElementById('find-trouble').click()")
-        await page.until("document.querySelectorAll('.service').length === 1")
-        assert "1 endpoint down" in await page.run("document.querySelector('.service').textContent")
+        await page.until("document.querySelectorAll('.service:not([hidden])').length === 1")
+        assert "1 endpoint down" in await page.run("document.querySelector('.service:not([hidden])').textContent")
         await page.run("document.getElementById('find-trouble').click()")
         await page.run("document.getElementById('find-name').focus()")
         await page.do("Input.insertText", text="-0019")
-        await page.until("document.querySelectorAll('.service').length === 10")
-        await page.run("document.querySelector('.service summary').focus()")
+        await page.until("document.querySelectorAll('.service:not([hidden])').length === 10")
+        await page.run("document.querySelector('.service:not([hidden]) summary').focus()")
         await page.press("Enter", "\r")
         await page.until("document.querySelector('.service .versions')?.checkVisibility()")
         for check in (faint, misbuilt, unnamed):

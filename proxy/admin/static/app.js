@@ -6,7 +6,7 @@ import { startExplain } from "./explain.js";
 import { showMirrors } from "./mirrors.js";
 import { showRollouts } from "./rollouts.js";
 import { showRules } from "./rules.js";
-import { showServices } from "./services.js";
+import { showServices, startFinding } from "./services.js";
 import { follow } from "./stream.js";
 import { showReady, showTotals } from "./totals.js";
 import { learn } from "./versions.js";
@@ -40,7 +40,7 @@ function lost(why, wait) {
   byId("lost").hidden = false;
   const since = lastAt ? ` What is shown is from ${clock(lastAt)}.` : "";
   const trouble = why ? `The admin port says: ${why}.` : "No answer from the proxy's admin port.";
-  say(byId("lost").firstElementChild, `${trouble}${since} Trying again every ${wait / 1000} s.`);
+  say(byId("lost").firstElementChild, `${trouble}${since} Trying again every ${wait / 1000}\u202fs.`);
 }
 
 function showStream(classes, text, at) {
@@ -51,4 +51,5 @@ function showStream(classes, text, at) {
 
 startAsking();
 startExplain();
+startFinding();
 follow("api/events", received, lost);

@@ -153,10 +153,10 @@ async function tell(path, into) {
 }
 
 function showSteps(list, one) {
-  const back = one.phase === "rolled_back",
+  const none = one.phase === "rolled_back" || one.phase === "pending",
     done = one.phase === "promoted";
   const states = one.steps.map((step, at) => {
-    const state = back ? "to come" : done || at + 1 < one.step ? "done" : at + 1 === one.step ? "now" : "to come";
+    const state = none ? "to come" : done || at + 1 < one.step ? "done" : at + 1 === one.step ? "now" : "to come";
     const part = state === "done" ? 1 : state === "now" && one.hold_s ? Math.min(one.held_s / one.hold_s, 1) : 0;
     return { ...step, at, state, part };
   });

@@ -8,32 +8,44 @@ import { ERRORS_MANY, NONE, count, percent, plural, rate } from "./words.js";
 const OPEN_MAX = 6; // services that are open from the beginning
 const FIND_FROM = 7; // services
 
-export function showServices({ services, services_left_out: leftOut }) {
+let leftOut = 0;
+
+export function showServices({ services, services_left_out: number }) {
+  leftOut = number;
   byId("find").hidden = services.length < FIND_FROM;
-  const troubled = services.filter(inTrouble);
-  say(byId("find-troubles"), `(${count(troubled.length)})`);
-  const shown = byId("find").hidden ? services : found(byId("find-trouble").checked ? troubled : services);
   keyed(
     byId("services-list"),
-    shown,
+    services,
     (service) => service.service,
     (service) => line(service, services.length <= OPEN_MAX),
   );
+  say(byId("find-troubles"), `(${count(services.filter(inTrouble).length)})`);
+  find();
+}
+
+/** Show those that are looked for; the others stay, and what they have drawn so far. */
+function find() {
+  const known = [...byId("services-list").known.values()];
+  const all = byId("find").hidden;
+  const sought = byId("find-name").value.trim().toLowerCase();
+  const troubled = byId("find-trouble").checked;
+  for (const one of known) one.node.hidden = !all && !one.fits(sought, troubled);
+  const shown = known.some((one) => !one.node.hidden);
   const none = byId("services-none");
-  none.hidden = Boolean(shown.length) && !leftOut;
+  none.hidden = shown && !leftOut;
   say(
     none,
-    shown.length
+    shown
       ? `and ${plural(leftOut, "service")} with fewer requests; /api/services has all`
-      : services.length
+      : known.length
         ? "No service is like that."
         : "The rules name no service yet.",
   );
 }
 
-function found(services) {
-  const sought = byId("find-name").value.trim().toLowerCase();
-  return services.filter((one) => one.service.toLowerCase().includes(sought));
+export function startFinding() {
+  byId("find").addEventListener("input", find);
+  byId("find").addEventListener("submit", (event) => event.preventDefault());
 }
 
 const endpointsDown = (service) =>
@@ -56,7 +68,7 @@ function line(first, open) {
       h("h3", {}, first.service),
       flags,
       bar.node,
-      h("span.sum", {}, all, h("span.unit", {}, " requests/s")),
+      h("span.sum", {}, all, h("span.unit", {}, " ", h("span.roomy", {}, "requests"), "/s")),
       h("span.sum.of-errors", {}, errors, h("span.unit", {}, " errors")),
     ),
     body,
@@ -66,6 +78,8 @@ function line(first, open) {
   let latest = first;
   return {
     node,
+    fits: (sought, troubled) =>
+      latest.service.toLowerCase().includes(sought) && (!troubled || inTrouble(latest)),
     show(service) {
       latest = service;
       const versions = ordered(service);
