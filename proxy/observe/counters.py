@@ -6,6 +6,7 @@ A label tuple stands in the order of the metric's labels in the documentation.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import field
 from time import monotonic
 from typing import Final
@@ -142,6 +143,9 @@ class VersionCounts:
         self.retries[reason] = self.retries.get(reason, 0) + 1
 
 
+NOTHING: Final[Mapping[int, int]] = {}
+
+
 class Period(Histogram):
     """The requests of one decision between two reports, and how long they took."""
 
@@ -151,9 +155,9 @@ class Period(Histogram):
         super().__init__()
         self.requests: dict[tuple[int, bytes], int] = {}
         """By status and method."""
-        self.broken: dict[int, int] = {}
+        self.broken = NOTHING
         """By status, of those whose answer the version broke off."""
-        self.left: dict[int, int] = {}
+        self.left = NOTHING
         """By bucket, of those whose client left before an answer began."""
 
     def answers(self, stood_in: bool) -> Answers:
@@ -199,14 +203,13 @@ class DecisionCounts:
 
     def broken(self, status: int) -> None:
         """Of a request that is about to end: the version broke off its answer."""
-        broken = (self._period or self._begun()).broken
-        broken[status] = broken.get(status, 0) + 1
+        period = self._period or self._begun()
+        period.broken = {**period.broken, status: period.broken.get(status, 0) + 1}
 
     def left(self, seconds: float) -> int:
         """Of a request that is about to end: the client left before an answer began. Gives the status for that."""
-        left = (self._period or self._begun()).left
-        bucket = bisect_left(BUCKETS, seconds)
-        left[bucket] = left.get(bucket, 0) + 1
+        period, bucket = self._period or self._begun(), bisect_left(BUCKETS, seconds)
+        period.left = {**period.left, bucket: period.left.get(bucket, 0) + 1}
         return CLIENT_GONE
 
     def take(self) -> Period:

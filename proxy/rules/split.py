@@ -28,12 +28,16 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from fractions import Fraction
+from functools import lru_cache
 from hashlib import blake2b
 from itertools import accumulate
 from typing import Final, NamedTuple
 
 BUCKETS: Final = 10_000
 """Parts of all people: a hundredth of a percent each. Also how many versions one split can hold."""
+
+SPLITS_REMEMBERED_MAX: Final = 1024
+"""Splits whose limits are computed once: many routes have the same."""
 
 Weights = Iterable[tuple[str, float]]
 
@@ -101,6 +105,11 @@ def thresholds(weights: Weights) -> tuple[tuple[float, ...], tuple[str, ...]]:
 
     Versions stand in file order, those of weight 0 left out; shares are those of the weights, not of buckets.
     """
+    return _thresholds(tuple(weights))
+
+
+@lru_cache(SPLITS_REMEMBERED_MAX)
+def _thresholds(weights: tuple[tuple[str, float], ...]) -> tuple[tuple[float, ...], tuple[str, ...]]:
     exact = [(version, weight) for version, weight in _exact(weights) if weight > 0]
     if not exact:
         raise ValueError("a split needs a weight above 0")
