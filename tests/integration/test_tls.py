@@ -190,7 +190,7 @@ async def test_endpoints_by_tls_and_their_checks(authority: Authority, tmp_path:
     ca.write_bytes(authority.pem)
     extra = (
         f"tls: {{ca: {ca}, cert: {shown.certificate}, key: {shown.key}}}, "
-        "health: {active: {path: /, interval: 100ms, timeout: 100ms, unhealthy_after: 1, healthy_after: 1}}, "
+        "health: {active: {path: /, interval: 1s, timeout: 1s, unhealthy_after: 1, healthy_after: 1}}, "
     )
     async with secure_service(authority.server("IP:127.0.0.1", asks=True)) as url:
         path.write_text(RULES.format(url=url, extra=extra))
