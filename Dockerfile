@@ -20,6 +20,10 @@ LABEL org.opencontainers.image.title="Grayhound" \
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin grayhound
 COPY --from=build /opt/grayhound /opt/grayhound
 COPY config/rules.yaml /etc/grayhound/rules.yaml
+# The base image comes without the compiled files of Python's own library, and nobody may write them later: each process
+# would compile what it imports.
+RUN /opt/grayhound/bin/python -c "import urllib.request, proxy.cli, proxy.run.serve, proxy.run.control, \
+    proxy.run.worker, proxy.run.rollouts, proxy.admin.app, proxy.upstream.checker"
 ENV PATH=/opt/grayhound/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     GRAYHOUND_ADMIN=0.0.0.0:9900
