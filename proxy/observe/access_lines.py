@@ -40,6 +40,7 @@ REMEMBERED_MICROSECONDS_MAX: Final = 10_000
 
 FLAGS: Final = {
     "client_bad_request": "The request is malformed or ambiguous and was refused; no service saw it.",
+    "client_max_forwards": "Max-Forwards let an OPTIONS or TRACE go no further; the proxy itself answered.",
     "client_timeout": "The request's head or body did not come in time.",
     "client_gone": "The client left before the answer was complete; status 499 if it had not begun.",
     "client_slow": "The client did not take the answer in time; it was cut short.",
