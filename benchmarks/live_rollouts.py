@@ -274,6 +274,8 @@ def tell(site: Site, status: Status) -> None:
         asked = sum(count for (name, _), count in site.answers.items() if name == version)
         wrong = sum(count for (name, code), count in site.answers.items() if name == version and code != "200")
         print(f"    {version}: {asked} answers, {wrong} failed")
+    if unanswered := site.answers["none", "none"]:
+        print(f"    {unanswered} requests were not answered: nobody listened")
     total, lost = site.answers.total(), failed(site)
     print(f"    all: {total} requests, {lost} failed ({lost / total:.2%})")
 
