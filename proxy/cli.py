@@ -109,22 +109,24 @@ def _demo(_: argparse.Namespace) -> int:
 
 
 def _check(given: argparse.Namespace) -> int:
-    from proxy.run.load import load
+    from proxy.run.load import ahead, load
 
+    content = content_of(given.rules)
     try:
-        loaded = load(content_of(given.rules))
+        loaded = load(content)
     except RuleError as error:
         print(error)
         print(f"{given.rules}: {counted(len(error.faults), 'fault')}")
         return EXIT_FAILED
-    for warning in loaded.warnings:
-        print(f"{warning} (warning)")
     rules = loaded.rule_file
+    warnings = [*loaded.warnings, *ahead(rules, content)]
+    for warning in warnings:
+        print(f"{warning} (warning)")
     parts = [
         counted(len(rules.services), "service"),
         counted(len(rules.routes), "route"),
         f"{counted(len(rules.tests), 'test')} passed",
-        counted(len(loaded.warnings), "warning"),
+        counted(len(warnings), "warning"),
     ]
     print(f"{given.rules}: no faults ({', '.join(parts)})")
     return 0

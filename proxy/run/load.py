@@ -78,6 +78,13 @@ def _load_rules(content: Content, key_file: str | None) -> Loaded:
     return Loaded(rule_file, warnings)
 
 
+def ahead(rule_file: RuleFile, content: Content) -> list[Fault]:
+    """Warnings of what will keep rollouts from going on. It takes as long as loading once for each step."""
+    from proxy.rollout.ahead import obstacles  # what serves does not look ahead
+
+    return _placed(list(obstacles(rule_file, content.name)), content) if rule_file.rollouts else []
+
+
 def read_files(rule_file: RuleFile, key_file: str | None = None) -> dict[str, FileContent]:
     """What stands now in each file that the rules name, and in that of the keys."""
     names = [name for _, tls in _secured(rule_file) for name in tls.files.values()]
