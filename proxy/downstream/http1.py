@@ -4,44 +4,46 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import Transport
+from functools import partial
 from typing import cast
 
 from proxy.clock import NEVER
 from proxy.downstream import limits
+from proxy.downstream.body import RequestBody
 from proxy.downstream.farewell import reset
-from proxy.downstream.limits import FIELDS_MAX, HEAD_BYTES_MAX, HEAD_BYTES_UNCOUNTED, TARGET_BYTES_MAX
+from proxy.downstream.limits import FIELDS_MAX, HEAD_BYTES_MAX, HEAD_BYTES_UNCOUNTED, TARGET_BYTES_MAX, too_large
 from proxy.downstream.pace import unread
 from proxy.downstream.stream import Exchange, Home
+from proxy.downstream.visit import Visit
 from proxy.errors import BadRequest, ProxyError
-from proxy.http.framing import CHUNKED, UNTIL_CLOSE, ChunkedBody, request_length
+from proxy.http.framing import UNTIL_CLOSE, request_length
 from proxy.http.h1 import LastHeads, answer
-from proxy.http.headers import CLOSE, Peer, forward_response, nominated, repeatable, wants_close
+from proxy.http.headers import CLOSE, Peer, forward_response, repeatable, wants_close
 from proxy.http.max_forwards import count_hop
 from proxy.http.message import Fields, RequestHead, ResponseHead
 
-_READING_HEAD, _READING_LENGTH, _READING_CHUNKS, _ANSWERING, _LINGERING = range(5)
+_READING_HEAD, _READING_BODY, _ANSWERING, _LINGERING = range(4)
 
 
 class Connection(asyncio.Protocol):
     """One connection of a client. Implements ClientStream for the request that is being answered.
 
     deadline: when to call `overdue`, unless an exchange is under way, which then has its own. resting: it has been idle
-    for so long that the home looks at it less often.
+    for so long that the home looks at it less often. Its transport is a Visit while `_visiting`.
     """
 
     __slots__ = (
-        "_blocked", "_buffer", "_chunks", "_close", "_encode", "_gateway", "_home", "_in_loop", "_last", "_left",
-        "_minor", "_paused", "_state", "_transport", "_turns", "_unread", "deadline", "exchange", "peer", "resting",
+        "_blocked", "_body", "_buffer", "_close", "_encode", "_gateway", "_home", "_in_loop", "_last", "_minor",
+        "_paused", "_state", "_transport", "_turns", "_unread", "_visiting", "deadline", "exchange", "peer", "resting",
     )  # fmt: skip
 
-    def __init__(self, home: Home, peer: Peer | None = None) -> None:
+    def __init__(self, home: Home, peer: Peer) -> None:
         self._home = home
         self._gateway = home.gateway
         self._transport: Transport | None = None
         self._state = _READING_HEAD
         self._buffer = b""
-        self._left = 0
-        self._chunks: ChunkedBody | None = None
+        self._body: RequestBody | None = None
         self._minor = 1
         self._close = False
         self._encode = False
@@ -49,12 +51,13 @@ class Connection(asyncio.Protocol):
         self._last: LastHeads | None = None
         self._paused = False
         self._blocked = False  # the client does not keep up with what it is sent: no further request begins
-        self.peer = peer or home.nobody
+        self.peer = peer
         self.exchange: Exchange | None = None
         self.deadline = NEVER
         self.resting = False
         self._turns = limits.REQUESTS_MAX
         self._unread = 0
+        self._visiting = False
 
     # --- requests ----------------------------------------------------------------------------------------------
 
@@ -97,7 +100,7 @@ class Connection(asyncio.Protocol):
         body, rest = b"", data[end:]
         try:
             if end > HEAD_BYTES_UNCOUNTED and (end > HEAD_BYTES_MAX or data.count(b"\n", 0, end) > FIELDS_MAX + 2):
-                raise _too_large(data[:end])
+                raise too_large(data[:end])
             head = reader.read(data[:end] if rest else data)
             if len(head.target) > TARGET_BYTES_MAX:
                 raise BadRequest("the request target is too long", 414)
@@ -119,7 +122,11 @@ class Connection(asyncio.Protocol):
         except BadRequest as error:
             self._refuse(error, data)
             return b""
-        self._begin(head, body, self._state == _ANSWERING)
+        done = self._state == _ANSWERING
+        if self._visiting and not (self._close and done and (head.plain or not head.minor)):
+            cast(Visit, self._transport).stay(partial(self._begin, head, body, done))
+        else:
+            self._begin(head, body, done)
         return rest
 
     def _begin(self, head: RequestHead, body: bytes, done: bool) -> None:
@@ -136,7 +143,7 @@ class Connection(asyncio.Protocol):
         if data[:2] == b"\r\n":
             return data[2:]
         if len(data) > HEAD_BYTES_MAX:
-            self._refuse(_too_large(data), data)
+            self._refuse(too_large(data), data)
         elif b"\n\n" in data or b"\n\r\n" in data:  # RFC 9112 section 2.2; waiting for its CR would be in vain
             self._refuse(BadRequest("a line of the head ends without CR"), data)
         else:
@@ -148,50 +155,33 @@ class Connection(asyncio.Protocol):
     def _first_body(self, fields: Fields, data: bytes) -> tuple[bytes, bytes]:
         """What of `data` is body and what comes after it; the state says whether more of the body is to come."""
         length = request_length(fields, self._minor)
-        if length == CHUNKED:
-            self._chunks = ChunkedBody(private=nominated(fields))
-            end = self._chunk_end(data)
-            self._state = _READING_CHUNKS if end < 0 else _ANSWERING
-            return (data, b"") if end < 0 else (data[:end], data[end:])
-        if length > self._home.body_bytes_max:
-            raise BadRequest("the request's body is too large", 413)
-        self._left = length - len(data)
-        if self._left > 0:
-            self._state = _READING_LENGTH
-            return data, b""
         self._state = _ANSWERING
-        return (data[:length], data[length:]) if data else (b"", b"")
+        if not length:
+            return b"", data
+        body = RequestBody(length, fields, self._home.body_bytes_max)
+        end = body.end(data)
+        if end < 0:
+            self._state = _READING_BODY
+            self._body = body
+            return data, b""
+        return data[:end], data[end:]
 
     def _read_body(self, data: bytes) -> None:
         exchange = self.exchange
-        assert exchange is not None
-        size = len(data)
-        if self._state == _READING_LENGTH:
-            end = self._left if self._left <= size else -1
-            self._left -= size
-        else:
-            try:
-                end = self._chunk_end(data)
-            except BadRequest as error:
-                exchange.request_failed(error)
-                return
+        assert exchange is not None and self._body is not None
+        try:
+            end = self._body.end(data)
+        except BadRequest as error:
+            exchange.request_failed(error)
+            return
         if end < 0:
             exchange.request_body(data, False)
             return
         self._state = _ANSWERING
-        exchange.request_body(data if end == size else data[:end], True)
-        if end < size:
+        self._body = None
+        exchange.request_body(data if end == len(data) else data[:end], True)
+        if end < len(data):
             self.data_received(data[end:])
-
-    def _chunk_end(self, data: bytes) -> int:
-        assert self._chunks is not None
-        try:
-            end = self._chunks.end(data)
-        except ValueError as error:
-            raise BadRequest(f"malformed chunked body: {error}") from None
-        if self._chunks.size > self._home.body_bytes_max:
-            raise BadRequest("the request's body is too large", 413)
-        return end
 
     def _park(self, data: bytes) -> None:
         self._buffer += data
@@ -364,12 +354,23 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(Transport, transport)
-        self._transport.set_write_buffer_limits(high=limits.WRITE_HIGH_BYTES)
-        if self.peer is self._home.nobody:
-            self.peer = self._home.peer(transport.get_extra_info("peername"))
+        self.settle(cast(Transport, transport))
+        self.come(cast(Transport, transport), visiting=False)
+
+    def come(self, transport: Transport, visiting: bool) -> None:
+        self._transport = transport
+        self._visiting = visiting
         self.deadline = self._home.clock.now + limits.HEAD_S
         self._home.came(self)
+
+    def settle(self, transport: Transport) -> None:
+        self._transport = transport
+        self._visiting = False
+        transport.set_write_buffer_limits(high=limits.WRITE_HIGH_BYTES)
+
+    def settled(self) -> None:
+        if self._transport is not None and self._paused:
+            self._transport.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._transport is None:
@@ -393,8 +394,3 @@ class Connection(asyncio.Protocol):
         elif self._state == _READING_HEAD:
             self.resume()
             self._read_parked()
-
-
-def _too_large(head: bytes) -> BadRequest:
-    in_target = head.find(b"\r\n", 0, TARGET_BYTES_MAX) < 0
-    return BadRequest("the request's target or head is too large", 414 if in_target else 431)

@@ -26,7 +26,7 @@ class TlsConnection(Connection):
 
     __slots__ = ("_looks",)
 
-    def __init__(self, home: Home, peer: Peer | None = None) -> None:
+    def __init__(self, home: Home, peer: Peer) -> None:
         super().__init__(home, peer)
         self._looks = 0
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import sys
 from typing import Final
 
+from proxy.errors import BadRequest
+
 BACKLOG: Final = 4096
 """Connections the kernel may complete before a worker takes them; Linux cuts it at net.core.somaxconn (4096)."""
 
@@ -53,3 +55,9 @@ FILES_PER_CLIENT: Final = 2
 """A client's connection and the one to the endpoint that serves it."""
 RETRY_AFTER: Final = b"Retry-After: 1\r\n"
 """With every 503: what is full now is seldom full a second later."""
+
+
+def too_large(head: bytes) -> BadRequest:
+    """Of a head that is beyond these sizes, or what has come of it."""
+    in_target = head.find(b"\r\n", 0, TARGET_BYTES_MAX) < 0
+    return BadRequest("the request's target or head is too large", 414 if in_target else 431)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from typing import Any, Final
 
 from proxy.clock import Clock
 from proxy.downstream.door import Door
+from proxy.downstream.entrance import Complaints, Entrance
 from proxy.downstream.http1 import Connection
 from proxy.downstream.https1 import TlsConnection
-from proxy.downstream.limits import BACKLOG, IDLE_S, NO_LIMIT, RETRY_AFTER, UNSENT_BYTES_MAX
+from proxy.downstream.limits import IDLE_S, NO_LIMIT, RETRY_AFTER, UNSENT_BYTES_MAX
 from proxy.downstream.porch import Porch
 from proxy.downstream.stream import Gateway, Guest
 from proxy.downstream.tls import Certificates
+from proxy.downstream.visit import DEFER_S, Visit
 from proxy.http.headers import Network, Peer
 
 REST_S: Final = 1.0
 """How often connections are looked at that had nothing to do when they were looked at last: looking at ten thousand
 takes a millisecond, which ten times a second would be a hundredth of a core."""
+PEERS_REMEMBERED_MAX: Final = 1024
+"""Addresses for which all is ready; who comes anew for each request comes from one of a few."""
 LATE_S: Final = 1.0
 """For the next request on an idle connection that has not heard of the drain: a busy client sends it at once."""
 
@@ -45,7 +48,6 @@ class Listener:
         self.clock = clock
         self.name = name
         self._scheme = b"https" if certificates else b"http"
-        self.nobody = Peer("", self._scheme, ())
         self.body_bytes_max = body_bytes_max
         self.idle_s = IDLE_S
         self.connections: set[Guest] = set()
@@ -53,7 +55,9 @@ class Listener:
         self._door = door or Door()
         self._rest_at = 0.0
         self._proxies = proxies
-        self._server: asyncio.Server | None = None
+        self._peers: dict[str, Peer] = {}
+        self._visits: set[Visit] = set()
+        self._entrance = Entrance(self._door, Complaints(name), self._come)
         self._porch: Porch | None = None
         if certificates is not None or proxy_headers:
             protocol = TlsConnection if certificates else Connection
@@ -67,25 +71,25 @@ class Listener:
         """Whether anybody is here, or about to be."""
         return bool(self.connections) or (self._porch is not None and not self._porch.empty)
 
-    async def open(self, bound: socket.socket) -> None:
+    def open(self, bound: socket.socket) -> None:
         """Take connections from a bound socket."""
         bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES_MAX)  # accepted sockets inherit it
         if self._porch is not None:
             self._porch.open(bound)
         else:
-            loop = asyncio.get_running_loop()
-            self._server = await loop.create_server(lambda: Connection(self), sock=bound, backlog=BACKLOG)
+            bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, DEFER_S)
+            self._entrance.open(bound)
 
     def close(self) -> None:
         """Take no more connections; those that are open go on."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        self._entrance.close()
         if self._porch is not None:
             self._porch.close(LATE_S)
 
     def sweep(self, now: float) -> None:
         """See to whatever is overdue on any connection."""
+        for visit in tuple(self._visits):
+            visit.overdue()
         to_rest = now >= self._rest_at
         if to_rest:
             self._rest_at = now + REST_S
@@ -119,6 +123,15 @@ class Listener:
 
     def peer(self, name: Any) -> Peer:
         return Peer(name[0] if isinstance(name, tuple) else "", self._scheme, self._proxies)
+
+    def _come(self, sock: socket.SocketType, name: Any) -> None:
+        address = name[0]
+        peer = self._peers.get(address)
+        if peer is None:
+            if len(self._peers) >= PEERS_REMEMBERED_MAX:
+                self._peers.clear()
+            peer = self._peers[address] = self.peer(name)
+        Visit(sock, Connection(self, peer), self._visits).begin()
 
     def came(self, connection: Guest) -> None:
         self.connections.add(connection)

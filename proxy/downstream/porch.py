@@ -1,14 +1,13 @@
 """Where connections stand before they are a client's: till the PROXY header has said whose they are, and the TLS
 handshake is done.
 
-They are accepted here and not by the event loop, so that the header can be taken from the socket to the byte: what
-follows it, be it a handshake or a request, is still in the kernel when the connection's own protocol begins to read.
+The header is taken from the socket to the byte: what follows it, be it a handshake or a request, is still in the kernel
+when the connection's own protocol begins to read.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import socket
 import ssl
@@ -19,7 +18,8 @@ from typing import Any, Final
 from proxy import pem
 from proxy.data import dataclass
 from proxy.downstream.door import Door
-from proxy.downstream.limits import BACKLOG, FLUSH_S, LINGER_S
+from proxy.downstream.entrance import Complaints, Entrance
+from proxy.downstream.limits import FLUSH_S, LINGER_S
 from proxy.downstream.tls import HANDSHAKE_S
 from proxy.errors import ProxyError
 from proxy.http.headers import Peer
@@ -28,18 +28,8 @@ from proxy.tasks import spawn
 
 HEADER_S: Final = 5.0
 """For the PROXY header to come whole: senders write it at once, and a lost packet is sent again within seconds."""
-ACCEPTS_MAX: Final = 64
-"""Connections taken at one time, before others have their turn; the event loop comes back at once for the rest."""
-NO_FILES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-NO_FILES_S: Final = 0.5
-"""Until the next try where the process may open no more files; those who wait are in the kernel's queue."""
-TROUBLE_S: Final = 60.0
-"""Between two lines in the log about the same trouble: the internet knocks all day."""
-
 HEADER_RESULTS: Final = ("ok", "malformed", "untrusted", "timeout", "closed")
 HANDSHAKE_RESULTS: Final = ("ok", "failed", "timeout", "closed")
-
-log = logging.getLogger("grayhound.downstream")
 
 
 @dataclass(eq=False, slots=True)
@@ -65,10 +55,10 @@ class Porch:
         self._tls = tls
         self._headers = headers
         self._trusted_only = trusted_only
-        self._bound: socket.socket | None = None
+        self._complaints = Complaints(name)
+        self._entrance = Entrance(door, self._complaints, self._come)
         self._callers: dict[_Caller, asyncio.Task[None]] = {}
         self._shaking: dict[Peer, ProxyError | None] = {}
-        self._quiet_until: dict[str, float] = {}
         self._header_results = Counter(dict.fromkeys(HEADER_RESULTS, 0) if headers else {})
         self._handshake_results = Counter(dict.fromkeys(HANDSHAKE_RESULTS, 0) if tls else {})
 
@@ -77,19 +67,12 @@ class Porch:
         return not self._callers
 
     def open(self, bound: socket.socket) -> None:
-        bound.setblocking(False)
-        bound.listen(BACKLOG)
-        self._bound = bound
-        self._watch()
+        self._entrance.open(bound)
 
     def close(self, grace_s: float) -> None:
         """Take no more connections; those that are here have so long to become clients."""
-        if self._bound is not None:
-            bound, self._bound = self._bound, None
-            loop = asyncio.get_running_loop()
-            loop.remove_reader(bound)
-            bound.close()
-            loop.call_later(grace_s, self.cut)
+        if self._entrance.close():
+            asyncio.get_running_loop().call_later(grace_s, self.cut)
 
     def cut(self) -> None:
         """End those that are here."""
@@ -113,33 +96,12 @@ class Porch:
 
     # --- coming ------------------------------------------------------------------------------------------------
 
-    def _watch(self) -> None:
-        if self._bound is not None:
-            asyncio.get_running_loop().add_reader(self._bound, self._accept)
-
-    def _accept(self) -> None:
-        assert self._bound is not None
-        for _ in range(ACCEPTS_MAX):
-            try:
-                sock, address = self._bound.accept()
-            except OSError as error:  # mostly: no more of them
-                if error.errno in NO_FILES:
-                    self._pause(error)
-                return
-            if self._door.crowded:
-                sock.close()
-                continue
-            sock.setblocking(False)
-            caller = _Caller(sock)
-            task = self._callers[caller] = spawn(self._receive(caller, self._peer(address)), name="receive a client")
-            task.add_done_callback(lambda _, caller=caller: self._gone(caller))  # type: ignore[misc]
-
-    def _pause(self, error: OSError) -> None:
-        self._complain("accept", logging.ERROR, f"no connection can be accepted: {error.strerror}")
-        assert self._bound is not None
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(self._bound)
-        loop.call_later(NO_FILES_S, self._watch)
+    def _come(self, bare: socket.SocketType, address: Any) -> None:
+        sock = socket.socket(fileno=bare.detach())
+        sock.setblocking(False)
+        caller = _Caller(sock)
+        task = self._callers[caller] = spawn(self._receive(caller, self._peer(address)), name="receive a client")
+        task.add_done_callback(lambda _: self._gone(caller))
 
     def _gone(self, caller: _Caller) -> None:
         del self._callers[caller]
@@ -189,7 +151,7 @@ class Porch:
 
     def _not_named(self, result: str, why: str) -> None:
         self._header_results[result] += 1
-        self._complain(result, logging.WARNING, f"a connection without a good PROXY header was closed: {why}")
+        self._complaints.make(result, logging.WARNING, f"a connection without a good PROXY header was closed: {why}")
 
     # --- the TLS handshake -------------------------------------------------------------------------------------
 
@@ -212,19 +174,13 @@ class Porch:
         except ssl.SSLError as error:
             result = "failed"
             why = f"the last with {peer.address}: {pem.reason(error)}"
-            self._complain(result, logging.INFO, f"TLS handshakes fail, {why}")
+            self._complaints.make(result, logging.INFO, f"TLS handshakes fail, {why}")
         except ConnectionAbortedError:
             result = "timeout"
         except OSError:
             pass
         finally:
             self._handshake_results[result] += 1
-
-    def _complain(self, what: str, level: int, text: str) -> None:
-        now = asyncio.get_running_loop().time()
-        if now >= self._quiet_until.get(what, 0.0):
-            self._quiet_until[what] = now + TROUBLE_S
-            log.log(level, "%s: %s", self._name, text)
 
 
 async def _read_header(sock: socket.socket) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import Transport
-from typing import Any, Protocol
+from typing import Protocol
 
 from proxy.clock import Clock
 from proxy.errors import ProxyError
@@ -118,12 +118,8 @@ class Home(Protocol):
 
     gateway: Gateway
     clock: Clock
-    nobody: Peer
     body_bytes_max: int
     idle_s: float
-
-    def peer(self, name: Any) -> Peer:
-        """Who stands at the other end, from the socket's name for it."""
 
     def came(self, connection: Guest) -> None:
         """A connection was made."""

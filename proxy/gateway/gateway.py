@@ -126,7 +126,7 @@ class Gateway:
                 self, self._state.clock, f"{host}:{port}", self._settings.trusted_proxies, certificates,
                 self._state.door, self._settings.max_body or NO_LIMIT, bound in headed,
             )  # fmt: skip
-            await listener.open(bound)
+            listener.open(bound)
             self._listeners.append(listener)
         self._tick()
 

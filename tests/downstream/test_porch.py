@@ -214,7 +214,7 @@ async def test_a_drain_waits_for_handshakes_but_not_for_long(
 
 async def test_no_more_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where none can be opened, who comes waits in the kernel's queue, and is served when one can be."""
-    monkeypatch.setattr("proxy.downstream.porch.NO_FILES_S", 0.05)
+    monkeypatch.setattr("proxy.downstream.entrance.NO_FILES_S", 0.05)
     async with stage(proxy_headers=True) as the:
         before = resource.getrlimit(resource.RLIMIT_NOFILE)
         with socket.socket() as sock:
