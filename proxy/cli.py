@@ -137,6 +137,10 @@ def _check(given: argparse.Namespace) -> int:
 
 def _explain_arguments(parser: Parser) -> None:
     _rules_argument(parser)
+    parser.usage = (  # argparse would say `[METHOD] URL [[METHOD] URL ...]`
+        "%(prog)s RULES [METHOD] URL [-H 'NAME: VALUE'] [-b NAME=VALUE]\n"
+        "                         [--client-ip IP] [--cookie-key-file FILE] [--json]"
+    )
     parser.add_argument("request", metavar="[METHOD] URL", nargs="+", help="like https://shop.example.com/cart")
     parser.add_argument("-X", "--request", metavar="METHOD", dest="method", help="the method (default GET)")
     parser.add_argument("-H", "--header", metavar="'NAME: VALUE'", action="append", default=[], help="repeatable")

@@ -199,10 +199,13 @@ def test_wrong_calls_are_usage(arguments: list[str], capsys: Capture, monkeypatc
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_explains_itself(name: str, capsys: Capture) -> None:
-    """--help of each command, with its options."""
+def test_every_command_explains_itself(name: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--help of each command, with its options, for a terminal of 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
     assert run(name, "--help") == 0
-    assert f"usage: grayhound {name}" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert f"usage: grayhound {name}" in out
+    assert max(map(len, out.splitlines())) <= 80
 
 
 def test_serve_offers_every_setting(capsys: Capture) -> None:
