@@ -6,7 +6,6 @@ import re
 from typing import Final
 
 from proxy.errors import BadRequest
-from proxy.http.edits import FieldEdits
 from proxy.http.message import RequestHead
 
 COUNTED: Final = (b"OPTIONS", b"TRACE")
@@ -14,8 +13,9 @@ COUNTED: Final = (b"OPTIONS", b"TRACE")
 DIGITS_MAX: Final = 9
 """Of the hops left; nothing is further away than a thousand million proxies."""
 _VALUE = re.compile(rb"(?<=\r\n)((?i:max-forwards):[ \t]*)[0-9]+")
-_SHOWN: Final = FieldEdits(frozenset(("authorization", "cookie", "proxy-authorization")))
-"""What a TRACE is shown of itself: not what a script in a browser must not see (RFC 9110 section 9.3.8)."""
+_shown: Final = re.compile(rb"\r\n(?i:host|max-forwards|via):[^\r]*").findall
+"""What a TRACE is shown of itself: the way it went. Other fields may hold what clients are not to see: cookies, or what
+a proxy on the way has added (RFC 9110 section 9.3.8)."""
 
 
 class LastHop(BadRequest):
@@ -25,7 +25,8 @@ class LastHop(BadRequest):
         super().__init__("the request goes no further", 200, "max_forwards")
         traced = head.method == b"TRACE"
         self.lines = b"Content-Type: message/http\r\n" if traced else b""
-        self.body = _SHOWN.raw(head.raw) if traced else b""
+        line = head.raw[: head.raw.find(b"\r\n")]
+        self.body = b"%b%b\r\n\r\n" % (line, b"".join(_shown(head.raw))) if traced else b""
 
 
 def count_hop(head: RequestHead) -> None:
