@@ -115,7 +115,7 @@ def lines(title: str, x_name: str, unit: str, given: list[Line], log: bool = Fal
             y = at(xs[0], mark)[1]
             parts.append(f'<path class="{"grid" if mark else "axis"}" d="M{left} {y:.1f}H{width}"/>')
             parts.append(text(left - 6, y + 4, f"{mark:g}", anchor="end"))
-        for x in xs if log else ticks(xs[-1]):
+        for x in xs if log else [x for x in ticks(xs[-1]) if x <= xs[-1]]:
             parts.append(text(at(x, 0)[0], bottom + 15, short(x), anchor="middle"))
         parts.append(_names(given, unit))
         for number, line in enumerate(given):
