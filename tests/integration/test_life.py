@@ -275,7 +275,8 @@ async def test_who_waits_to_be_accepted_at_the_end_is_answered(rules: Path) -> N
         for _, writer in clients:
             writer.write(b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")
         proxy.signal(signal.SIGTERM)
-        await proxy.said("draining")
+        told = {"ready": False, "reasons": ["draining"]}  # the workers, too: the log says so a moment before
+        await proxy.until(lambda: proxy.api("/readyz"), told)
         for pid in proxy.workers():
             os.kill(pid, signal.SIGCONT)
         for reader, writer in clients:
