@@ -142,12 +142,10 @@ async def test_workers_that_can_never_start_are_one_line(rules: Path, tmp_path: 
     sitecustomize = tmp_path / "path" / "sitecustomize.py"
     sitecustomize.parent.mkdir()
     sitecustomize.write_text(
-        "import sys\n"
+        "import socket, sys\n"
         "if any('proxy.run.worker' in word for word in sys.orig_argv):\n"
-        "    import asyncio, uvloop\n"
-        "    async def create_server(*_, **__): raise OSError(28, 'No space left on device')\n"
-        "    uvloop.new_event_loop = lambda: setattr(loop := asyncio.new_event_loop(), 'create_server', create_server) "
-        "or loop\n"
+        "    def listen(*_): raise OSError(28, 'No space left on device')\n"
+        "    socket.socket.listen = listen\n"
     )
     code, _, err = await run(
         *("serve", str(rules), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--workers", "1"),
