@@ -7,7 +7,7 @@ still judge the rest.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from proxy.rules.actions import Rewrite
 from proxy.rules.expect import Expectation, Trial, TrialRequest
@@ -18,6 +18,11 @@ from proxy.rules.tls import DEFAULT_TLS, Tls
 
 Raw = dict[str, Any]
 Waits = tuple[Timeouts, Retry]
+
+OUTCOMES: Final = frozenset(("version", "split", "redirect", "respond"))
+"""What a rule can come to; it takes one of them."""
+TREATMENTS: Final = frozenset(("rewrite", "request_headers", "response_headers", "mirror", "timeouts", "retry"))
+"""What is done to requests on their way. A rule that says nothing else leads to the stable version."""
 
 
 def rule_file(raw: Raw) -> RuleFile:
@@ -60,11 +65,14 @@ def _route(number: int, raw: Raw, services: dict[str, Service]) -> Route:
         otherwise = Otherwise("version", service.stable)
     waits = _waits(raw, service.timeouts if service else Timeouts(), service.retry if service else Retry())
     salt, rewrite = f"{service_name}/{name}", raw.get("rewrite", Rewrite())
-    rules = tuple(_rule(place, rule, salt, rewrite, waits) for place, rule in enumerate(raw.pop("rules", ()), 1))
+    stable = service.stable if service else ""
+    rules = tuple(
+        _rule(place, rule, salt, rewrite, waits, stable) for place, rule in enumerate(raw.pop("rules", ()), 1)
+    )
     return Route(name, service_name, otherwise, rules=rules, **raw)
 
 
-def _rule(number: int, raw: Raw, salt: str, rewrite: Rewrite, waits: Waits) -> Rule:
+def _rule(number: int, raw: Raw, salt: str, rewrite: Rewrite, waits: Waits, stable: str) -> Rule:
     sticky = raw.get("sticky")
     if sticky is not None and not sticky.salt:
         raw["sticky"] = replace(sticky, salt=salt)
@@ -72,6 +80,8 @@ def _rule(number: int, raw: Raw, salt: str, rewrite: Rewrite, waits: Waits) -> R
         own: Rewrite = raw["rewrite"]
         raw["rewrite"] = Rewrite(own.host or rewrite.host, own.path or rewrite.path)
     _waits(raw, *waits)
+    if OUTCOMES.isdisjoint(raw) and not TREATMENTS.isdisjoint(raw):
+        raw["version"] = stable
     return Rule(raw.pop("name", f"rule-{number}"), **raw)
 
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import pytest
+
+from proxy.errors import RuleError
 from proxy.rules.actions import PathChange, Rewrite
 from proxy.rules.model import Otherwise, Retry, Service, Timeouts
 from proxy.rules.parse import parse
@@ -93,3 +96,20 @@ def test_a_route_without_service_passes_on_what_it_does_not_answer() -> None:
     text = FILE + "  - {redirect: {scheme: https}}\n  - {rules: [{match: {method: PUT}, respond: {status: 405}}]}\n"
     redirect, rules = parse(text, "rules.yaml").rule_file.routes[-2:]
     assert (redirect.service, redirect.otherwise) == (rules.service, rules.otherwise) == ("", Otherwise("next"))
+
+
+def test_a_rule_that_only_treats_requests_leads_to_the_stable_version() -> None:
+    """What it does to them is what it was written for; a rule that says nothing at all stays a fault."""
+    text = """services:
+  a: {stable: old, versions: {new: {endpoints: [http://b]}, old: {endpoints: [http://a]}}}
+routes:
+  - service: a
+    rules:
+      - {match: {method: GET}, rewrite: {path: /x}}
+      - {match: {method: PUT}, request_headers: {set: {a: b}}}
+      - {match: {method: POST}, split: {new: 1}, rewrite: {path: /x}}
+"""
+    rules = parse(text, "rules.yaml").rule_file.routes[0].rules
+    assert [rule.version for rule in rules] == ["old", "old", ""]
+    with pytest.raises(RuleError, match=r"9:9: .* it takes one of them"):
+        parse(text + "      - {match: {method: HEAD}}\n", "rules.yaml")
