@@ -9,9 +9,11 @@ worker, whether it dies or is replaced: the next one inherits it, and no client 
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
+import time
 from contextlib import ExitStack, suppress
 from typing import Final, NamedTuple
 
@@ -31,6 +33,11 @@ class Bound(NamedTuple):
 
 Sockets = tuple[socket.socket, ...]
 """One worker's, in the order of the addresses."""
+
+PREDECESSOR_S: Final = 2.0
+"""How long a taken port is asked for again: workers whose control was killed let go of theirs when they notice, and who
+starts it again may be quicker."""
+AGAIN_S: Final = 0.05
 
 SO_ATTACH_FILTER: Final = 26
 """Linux; the socket module has no name for it."""
@@ -69,18 +76,18 @@ def reserve(listen: tuple[Listen, ...], workers: int) -> Reserved:
             for family, host, port, _ in _resolve(address[:2]):
                 if (family, host, chosen) in (known[:3] for known in addresses):
                     raise StartError(f"--listen {show((host, chosen))} stands there twice")
-                with _bind(Bound(family, host, port or chosen), reuse_port=False) as first:
+                with _bind_alone(Bound(family, host, port or chosen)) as first:
                     chosen = first.getsockname()[1]
                 addresses.append(Bound(family, host, chosen, address.proxy_headers))
                 for of_worker in sockets:
-                    of_worker.append(held.enter_context(_bind(addresses[-1], reuse_port=True)))
+                    of_worker.append(held.enter_context(_bind_shared(addresses[-1])))
         held.pop_all()
     return Reserved(tuple(addresses), tuple(map(tuple, sockets)))
 
 
 def bind_one(address: Address) -> socket.socket:
     """One socket of this process alone, bound and not yet listening. Raises StartError with one line."""
-    return _bind(_resolve(address)[0], reuse_port=False)
+    return _bind_alone(_resolve(address)[0])
 
 
 def begin_nothing(sockets: Sockets) -> None:
@@ -116,12 +123,27 @@ def _resolve(address: Address) -> list[Bound]:
     return list(dict.fromkeys(Bound(int(family), str(where[0]), int(where[1])) for family, _, _, _, where in found))
 
 
-def _bind(address: Bound, *, reuse_port: bool) -> socket.socket:
-    family, host, port, _ = address
+def _bind_alone(address: Bound) -> socket.socket:
+    until = time.monotonic() + PREDECESSOR_S
+    while True:
+        try:
+            return _bind(address, reuse_port=False)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > until:
+                raise _cannot_listen(address, error) from None
+        time.sleep(AGAIN_S)
+
+
+def _bind_shared(address: Bound) -> socket.socket:
     try:
-        sock = socket.socket(family, socket.SOCK_STREAM)
+        return _bind(address, reuse_port=True)
     except OSError as error:
         raise _cannot_listen(address, error) from None
+
+
+def _bind(address: Bound, *, reuse_port: bool) -> socket.socket:
+    family, host, port, _ = address
+    sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         # Without SO_REUSEADDR the connections of the last run, in TIME_WAIT, would hold the port for a minute.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -130,9 +152,9 @@ def _bind(address: Bound, *, reuse_port: bool) -> socket.socket:
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # [::]:80 and 0.0.0.0:80 can stand together
         sock.bind((host, port))
-    except OSError as error:
+    except OSError:
         sock.close()
-        raise _cannot_listen(address, error) from None
+        raise
     return sock
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 
 import pytest
 
 from proxy.errors import StartError
-from proxy.run.ports import begin_nothing, bind_one, leave, reserve, show
+from proxy.run.ports import AGAIN_S, begin_nothing, bind_one, leave, reserve, show
 from proxy.settings import Listen
 
 
-def test_a_port_is_held_and_shared_by_workers() -> None:
+def test_a_port_is_held_and_shared_by_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Port 0 is chosen once; every worker has its own socket there, and nobody else can have one."""
+    monkeypatch.setattr("proxy.run.ports.PREDECESSOR_S", 0.0)
     reserved = reserve((Listen("127.0.0.1", 0),), 3)
     ((_, host, port, _),) = reserved.addresses
     assert (host, port != 0) == ("127.0.0.1", True)
@@ -24,6 +26,18 @@ def test_a_port_is_held_and_shared_by_workers() -> None:
         bind_one(("127.0.0.1", port))
     with pytest.raises(StartError):
         reserve((Listen("127.0.0.1", port),), 3)
+    reserved.close()
+
+
+def test_a_port_that_is_let_go_of_is_waited_for() -> None:
+    """Workers whose control was killed hold theirs until they notice; who starts the proxy again may be quicker."""
+    earlier = reserve((Listen("127.0.0.1", 0),), 1)
+    ((_, host, port, _),) = earlier.addresses
+    earlier.sockets[0][0].listen()
+    gone = threading.Timer(3 * AGAIN_S, earlier.close)
+    gone.start()
+    reserved = reserve((Listen(host, port),), 1)
+    gone.join()
     reserved.close()
 
 
