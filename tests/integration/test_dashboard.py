@@ -90,8 +90,9 @@ def figure(service: str, version: str, column: str) -> str:
 
 
 def click(button: str) -> str:
-    buttons = "[...document.querySelectorAll('.rollout button')]"
-    return f"{buttons}.find((one) => one.textContent.startsWith('{button}')).click()"
+    """True once it is done: buttons are disabled until the page has heard that its dialog is closed."""
+    found = f"[...document.querySelectorAll('.rollout button')].find((one) => one.textContent.startsWith('{button}'))"
+    return f"((one) => !!one && !one.disabled && (one.click(), true))({found})"
 
 
 async def loaded(page: Page, proxy: Proxy, count: int = 2, width: int = 1280, scheme: str = "light") -> None:
@@ -203,7 +204,7 @@ async def test_a_rollout_is_steered_with_the_token(tmp_path: Path, page: Page) -
         rules.write_text(rules.read_text() + ROLLOUT)
         await page.until("document.querySelector('.rollout [aria-current=step]')?.textContent.startsWith('20')")
 
-        await page.run(click("Promote to 50"))
+        await page.until(click("Promote to 50"))
         for given in ("wrong", "correct-horse-battery-staple"):
             await page.until("document.getElementById('ask-token').checkVisibility()")
             if given != "wrong":
@@ -219,7 +220,7 @@ async def test_a_rollout_is_steered_with_the_token(tmp_path: Path, page: Page) -
         assert len(page.console) == 2 and all("401" in text for text in page.console)
         page.console.clear()
 
-        await page.run(click("Set weight"))
+        await page.until(click("Set weight"))
         await page.until("document.activeElement.id === 'ask-weight'")
         assert await page.run("document.activeElement.value") == "50"
         await page.do("Input.insertText", text="35")
@@ -232,12 +233,12 @@ async def test_a_rollout_is_steered_with_the_token(tmp_path: Path, page: Page) -
         await page.until("document.querySelector('.rollout .pill').textContent === 'Paused'")
         assert "split: {v1: 65, v2: 35}" in rules.read_text()
 
-        await page.run(click("Roll back"))
+        await page.until(click("Roll back"))
         await page.until("document.getElementById('ask').open")
         await page.press("Escape")
         await page.until("!document.getElementById('ask').open")
         assert "v2: 35" in rules.read_text()
-        await page.run(click("Roll back"))
+        await page.until(click("Roll back"))
         await page.until("document.getElementById('ask').open")
         await page.run("document.getElementById('ask-yes').click()")
         await page.until("document.querySelector('.rollout .pill').textContent === 'Rolled back'")
