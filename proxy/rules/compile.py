@@ -56,11 +56,13 @@ def compiling(rule_file: RuleFile, draw: Draw, issue: Issue, now: Now = still) -
         for host in dict.fromkeys(route.hosts or ("",)):
             by_host["" if host == "*" else host].append(compiled)
     hosts: dict[bytes, Decide] = {}
+    wildcards: dict[bytes, Decide] = {}
     while by_host:  # emptied as it is read: to let go of all of it at once would be a long step
         host, routes = by_host.popitem()
-        hosts[host.encode()] = _paths(routes)
+        of_its_kind = wildcards if host.startswith("*") else hosts
+        of_its_kind[host.removeprefix("*").encode()] = _paths(routes)
         yield
-    return RouteTable(rule_file, hosts, decisions, frozenset(reads))
+    return RouteTable(rule_file, hosts, wildcards, decisions, frozenset(reads))
 
 
 def compiling_route(

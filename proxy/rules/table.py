@@ -39,13 +39,14 @@ class RouteTable:
         self,
         rule_file: RuleFile,
         hosts: dict[bytes, Decide],
+        wildcards: dict[bytes, Decide],
         decisions: list[Decision],
         needs: frozenset[bytes],
     ) -> None:
-        """hosts: by host as the file writes it: a name, `*.` and a name, or empty for every host. Kept."""
+        """hosts: by name, empty for every host. wildcards: by what follows the `*`, a dot and a name. Both are kept."""
         self._rule_file = rule_file
         self._any_host = hosts.pop(b"", None)
-        self._wildcards = {host[1:]: hosts.pop(host) for host in [host for host in hosts if host[:1] == b"*"]}
+        self._wildcards = wildcards
         self._hosts = hosts
         self._labels = tuple(sorted({suffix.count(b".") for suffix in self._wildcards}, reverse=True))
         self.decisions = decisions

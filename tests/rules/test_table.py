@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from proxy.http.message import RequestHead
@@ -23,6 +25,12 @@ class Seen:
             return Decision(name, "shop", "v1", "", "default") if name in self.takes else None
 
         return decide
+
+
+def table_of(hosts: Sequence[str], seen: Seen) -> RouteTable:
+    names = {name.encode(): seen(name) for name in hosts if name[:1] != "*"}
+    wildcards = {name[1:].encode(): seen(name) for name in hosts if name[:1] == "*"}
+    return RouteTable(rule_file(), names, wildcards, [], frozenset())
 
 
 HOSTS = ("a.test", "*.a.test", "*.b.a.test", "*.test", "")
@@ -47,7 +55,7 @@ HOSTS = ("a.test", "*.a.test", "*.b.a.test", "*.test", "")
 def test_hosts_from_exact_to_none(host: str, asked: list[str]) -> None:
     """Exact, then wildcards, the longest first, each for one or more labels, then none; port and case do not count."""
     seen = Seen()
-    table = RouteTable(rule_file(), {name.encode(): seen(name) for name in HOSTS}, [], frozenset())
+    table = table_of(HOSTS, seen)
     assert table.match(request(host=host)) is None
     assert seen.asked == asked
 
@@ -56,12 +64,10 @@ def test_a_host_that_decides_is_the_last_one_asked() -> None:
     """Less specific hosts are asked only if the better ones pass on."""
     for taker in ("c.test", "*.test", ""):
         seen = Seen(taker)
-        table = RouteTable(
-            rule_file(), {name.encode(): seen(name) for name in ("c.test", "*.test", "")}, [], frozenset()
-        )
+        table = table_of(("c.test", "*.test", ""), seen)
         decision = table.match(request(host="c.test"))
         assert decision is not None and decision.route == taker == seen.asked[-1]
-    assert RouteTable(rule_file(), {}, [], frozenset()).match(request()) is None
+    assert RouteTable(rule_file(), {}, {}, [], frozenset()).match(request()) is None
 
 
 @pytest.mark.parametrize(
