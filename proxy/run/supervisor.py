@@ -108,7 +108,7 @@ class Supervisor:
         self._start = replace(self._start, rules=rules)
         for worker in self._workers.values():
             worker.fault = ""
-        self._rules = encode("rules", rules)
+        self._rules = rules.messages()
         self._hand_on()
 
     def set_health(self, up: dict[str, bool]) -> None:

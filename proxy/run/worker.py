@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from time import monotonic
 from typing import Any, Final
 
@@ -55,6 +56,7 @@ class Worker:
         self._drain_timeout_s = 0.0
         self._listening = False
         self._told_to_drain = asyncio.Event()
+        self._pieces: list[bytes] = []  # of rules that are on their way
         self._next_rules: Rules | None = None
         self._applying = False
 
@@ -68,8 +70,11 @@ class Worker:
         match kind:
             case "start":
                 self._start(payload)
+            case "pieces":
+                self._pieces += payload
             case "rules":
-                self._apply(payload)
+                pieces, self._pieces = self._pieces, []
+                self._apply(replace(payload, pieces=tuple(pieces)))
             case "health":
                 if self._gateway is not None:
                     self._gateway.set_health(payload)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from proxy.rules.parse import parse
 from proxy.run import channel as channel_module
-from proxy.run.channel import Channel, encode
+from proxy.run.channel import LENGTH, Channel, Rules, encode
+from proxy.steps import finish
 from proxy.tasks import spawn
 
 
@@ -58,6 +61,28 @@ def test_a_message_may_be_cut_anywhere() -> None:
         for at in range(0, len(data), size):
             channel.data_received(data[at : at + size])
         assert heard == [("applied", 1), ("applied", 2), ("gone", None)]
+
+
+def test_rules_travel_in_small_messages() -> None:
+    """However many they are, a worker never decodes more than some at once; it gets every one of them, in order."""
+    routes = "".join(
+        f"- {{name: r{number}, service: s{number % 40}, hosts: [h{number}], rules: [{rules}]}}\n"
+        for number, rules in enumerate(["", "{name: all, version: v1}"] * 400)
+    )
+    services = "".join(f"  s{number}: {{versions: {{v1: {{endpoints: [http://e:1]}}}}}}\n" for number in range(40))
+    rule_file = parse(f"services:\n{services}routes:\n{routes}", "rules.yaml").rule_file
+    rules, heard = Rules.pack(5, rule_file), []
+    channel = Channel(lambda *message: heard.append(message), lambda: None)
+    told, sizes = rules.messages(), []
+    while told:
+        sizes.append(LENGTH.size + LENGTH.unpack_from(told)[0])
+        channel.data_received(told[: sizes[-1]])
+        told = told[sizes[-1] :]
+    *before, (kind, last) = heard
+    assert kind == "rules" and {kind for kind, _ in before} == {"pieces"}
+    assert max(sizes) < 50_000 < sum(sizes)
+    arrived = replace(last, pieces=tuple(piece for _, pieces in before for piece in pieces))
+    assert arrived == rules and finish(arrived.unpacking()) == rule_file
 
 
 async def test_closing_delivers_what_was_sent_and_tells_the_peer(ends: tuple[End, End]) -> None:

@@ -77,7 +77,7 @@ async def test_a_worker_serves_drains_and_ends(control: Control) -> None:
     assert (await reader.readline()).startswith(b"HTTP/1.1 404 ")
     writer.close()
     await control.hear("counts")
-    control.channel.send(encode("rules", Rules.pack(8, RuleFile({}, ()))))
+    control.channel.send(Rules.pack(8, RuleFile({}, ())).messages())
     assert await control.hear("applied") == 8
     control.channel.send(encode("drain", 5.0))
     control.reserved.close()
