@@ -35,8 +35,8 @@ from benchmarks import load
 from benchmarks.certificate import certify
 from benchmarks.load import Load, Message
 from benchmarks.memory import service
-from benchmarks.peers.grayhound import Served, generation, serving
-from benchmarks.processes import BenchmarkError, children, free_port
+from benchmarks.peers.grayhound import Served, generation, serving, workers
+from benchmarks.processes import BenchmarkError, free_port
 
 CONNECTIONS = 32
 WORKERS = 2
@@ -91,7 +91,7 @@ class Site:
         fresh.rename(self.served.file)
 
     def workers(self) -> list[int]:
-        return children(self.served.pid)
+        return workers(self.served.pid)
 
     def metric(self, name: str) -> float:
         """The sum over its series."""

@@ -23,8 +23,8 @@ from pathlib import Path
 
 from benchmarks import load
 from benchmarks.load import Load, Message
-from benchmarks.peers.grayhound import generation, serving
-from benchmarks.processes import children, free_port, resident_bytes, running, wait
+from benchmarks.peers.grayhound import generation, serving, workers
+from benchmarks.processes import free_port, resident_bytes, running, wait
 
 CONNECTIONS = 16
 SERVICES = """\
@@ -91,7 +91,7 @@ class Proxy:
     def memory(self) -> str:
         """What control and the worker hold."""
         pid = self.served.pid
-        (worker,) = children(pid)
+        (worker,) = workers(pid)
         return f"control {resident_bytes(pid, alone=True) >> 20}, worker {resident_bytes(worker) >> 20}"
 
 

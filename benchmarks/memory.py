@@ -23,8 +23,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from benchmarks.certificate import certify
-from benchmarks.peers.grayhound import serving
-from benchmarks.processes import accepts, children, cpu_time, free_port, resident_bytes, running, wait_until
+from benchmarks.peers.grayhound import serving, workers
+from benchmarks.processes import accepts, cpu_time, free_port, resident_bytes, running, wait_until
 
 BODY_BYTES = 100 << 20
 WATCH_S = 5.0  # how long the CPU share is taken over
@@ -85,7 +85,7 @@ def proxy(folder: Path, tls: bool = False) -> Iterator[tuple[int, int]]:
         for port in (small, big):
             stack.enter_context(service(folder, port, cores[-1]))
         served = stack.enter_context(serving(folder, RULES.format(small=small, big=big), cores[0], *options))
-        yield tls_port if tls else served.port, children(served.pid)[0]
+        yield tls_port if tls else served.port, workers(served.pid)[0]
 
 
 @contextmanager

@@ -118,12 +118,13 @@ def cpu_time(root: int) -> CpuTime:
 
 
 def resident_bytes(root: int, alone: bool = False) -> int:
-    """Resident memory of a process and, unless alone, its descendants; pages they share count once for each."""
-    pages = 0
+    """Resident memory of a process and, unless alone, its descendants; of pages that several have, each has a share."""
+    kib = 0
     for pid in [root, *([] if alone else _descendants(root))]:
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            pages += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            kib += int(rollup.partition("\nPss:")[2].split(maxsplit=1)[0])
+    return kib * 1024
 
 
 def children(pid: int) -> list[int]:

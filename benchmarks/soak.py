@@ -26,8 +26,8 @@ from statistics import median
 from benchmarks import load, report
 from benchmarks.cases import mix
 from benchmarks.peers.base import Setup, Site
-from benchmarks.peers.grayhound import PEER, command
-from benchmarks.processes import accepts, children, end_by_signals, free_port, resident_bytes, running, wait_until
+from benchmarks.peers.grayhound import PEER, command, workers
+from benchmarks.processes import accepts, end_by_signals, free_port, resident_bytes, running, wait_until
 from benchmarks.results import FOLDER
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,7 +57,7 @@ class Interval:
 
 
 def observe(began: float, seen: load.Load, pid: int, admin: int) -> Interval:
-    pids = [pid, *sorted(children(pid))]
+    pids = [pid, *sorted(workers(pid))]
     resident = [resident_bytes(one, alone=True) / 2**20 for one in pids]
     files = [len(list(Path(f"/proc/{one}/fd").iterdir())) for one in pids]
     errors = sum(seen.errors.values())

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -139,8 +140,31 @@ class Proxy:
 
     def workers(self) -> list[int]:
         """The pids of its worker processes, oldest first."""
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        return [int(pid) for pid in children]
+        return workers_of(self.pid)
+
+
+def workers_of(control: int) -> list[int]:
+    """Oldest first; without the nursery."""
+    return [pid for pid in children(control) if name_of(pid) == "gray-worker"]
+
+
+def children(pid: int) -> list[int]:
+    """Of its first thread, oldest first."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def wait_for_child(pid: int) -> None:
+    """Until this process has inherited it of one that is about to end."""
+    while pid not in children(os.getpid()):
+        time.sleep(0.001)
+
+
+def name_of(pid: int) -> str:
+    """What `ps -o comm` shows; empty if there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except FileNotFoundError:
+        return ""
 
 
 async def run(*arguments: str, **environ: str) -> tuple[int, str, str]:

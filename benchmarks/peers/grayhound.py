@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.peers.base import Peer, Site, answers_200
-from benchmarks.processes import free_port, running, wait, wait_until
+from benchmarks.processes import children, free_port, running, wait, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SERVICES = """\
@@ -84,6 +84,11 @@ def generation(admin: int) -> int:
     """Of the rules that all workers have applied."""
     with urllib.request.urlopen(f"http://127.0.0.1:{admin}/api/config", timeout=60) as answer:
         return min((int(worker["generation"]) for worker in json.load(answer)["workers"]), default=0)
+
+
+def workers(control: int) -> list[int]:
+    """Their pids, oldest first."""
+    return [pid for pid in children(control) if Path(f"/proc/{pid}/comm").read_text() == "gray-worker\n"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from proxy.observe import logs
 from proxy.observe.metrics import Registry
 from proxy.observe.observer import check_observer
 from proxy.rules.model import RuleFile
-from proxy.run.birth import Birth
+from proxy.run.birth import Nursery
 from proxy.run.certificates import CertificateFiles, certificate_files
 from proxy.run.channel import Rules, Start
 from proxy.run.cookie_keys import check_key_file
@@ -56,9 +56,9 @@ class Place:
     admin_port: int
 
 
-def control(settings: Settings, place: Place, births: Sequence[Birth], began: float) -> int:
-    """Become the control process of these workers until told to end; the exit code. began: on time.monotonic, when
-    the process did. Raises StartError or RuleError if it cannot start."""
+def control(settings: Settings, place: Place, nursery: Nursery, began: float) -> int:
+    """Become the control process until told to end; the exit code. nursery: the workers have been asked for. began: on
+    time.monotonic, when the process did. Raises StartError or RuleError if it cannot start."""
     logs.set_up(settings.log_level)
     source = FileSource(settings.rules)
     try:
@@ -76,7 +76,7 @@ def control(settings: Settings, place: Place, births: Sequence[Birth], began: fl
     start = Start(settings, place.addresses, NO_RULES, {}, place.tls_addresses)
     # Not uvloop: it keeps SIGCHLD to itself, control must hear of every child, and has little to do otherwise.
     return asyncio.run(
-        Control(start, place.sockets, source, certificates, began).run(births, content, loaded, place.admin_port)
+        Control(start, place.sockets, nursery, source, certificates, began).run(content, loaded, place.admin_port)
     )
 
 
@@ -88,6 +88,7 @@ class Control:
         self,
         start: Start,
         sockets: Sequence[Sockets],
+        nursery: Nursery,
         source: RuleSource,
         certificates: CertificateFiles | None,
         began: float,
@@ -99,7 +100,7 @@ class Control:
         self._certificates = certificates
         self._began = began
         self._registry = Registry()
-        self._supervisor = Supervisor(start, sockets, self._registry)
+        self._supervisor = Supervisor(start, sockets, nursery, self._registry)
         self._drains = Drains(self._registry, self._living)
         self._reloader = Reloader(
             source, self._supervisor, self._going_live, self._registry.reloaded, start.settings.cookie_key_file
@@ -108,13 +109,13 @@ class Control:
         self._told_to_end = asyncio.Event()
         self._cannot_start: StartError | None = None
 
-    async def run(self, births: Sequence[Birth], content: Content, loaded: Loaded, admin_port: int) -> int:
+    async def run(self, content: Content, loaded: Loaded, admin_port: int) -> int:
         """Serve until told to end; 0, the exit code. Raises StartError."""
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS_MAX, "control"))
         self._listen_to_signals()
         self._certificates_changed()
         await self._reloader.go_live(content, loaded)
-        await self._supervisor.start(births)
+        await self._supervisor.start()
         self._supervisor.reap()  # those that ended before anyone listened
         ready, told = (spawn(each, name="start") for each in (self._say_when_ready(), self._told_to_end.wait()))
         await asyncio.wait((ready, told), return_when=asyncio.FIRST_COMPLETED)

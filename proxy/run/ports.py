@@ -9,6 +9,7 @@ worker, whether it dies or is replaced: the next one inherits it, and no client 
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import socket
@@ -92,8 +93,6 @@ def bind_one(address: Address) -> socket.socket:
 
 def begin_nothing(sockets: Sockets) -> None:
     """Let no further connection begin. What is queued can still be accepted, and what is half made is completed."""
-    import ctypes  # not before a worker has been started, which would wait for it
-
     program = ctypes.create_string_buffer(NO_SYN)
     option = struct.pack("HL", len(NO_SYN) // 8, ctypes.addressof(program))
     for sock in sockets:

@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 from proxy.downstream.tls import Material
 from proxy.errors import StartError
 from proxy.observe.counters import Counts
-from proxy.run.birth import Birth, give_birth
+from proxy.run.birth import Birth, Nursery
 from proxy.run.channel import Channel, Kind, Rules, Start, encode
 from proxy.run.ports import Sockets, begin_nothing, leave
 from proxy.run.process import STEADY_S, Process, pause_before_start
@@ -55,10 +55,13 @@ class Watcher(Protocol):
 class Supervisor:
     """All workers. `start` first; `reap` at every SIGCHLD. sockets: to listen on, by number."""
 
-    def __init__(self, settings_and_addresses: Start, sockets: Sequence[Sockets], watcher: Watcher) -> None:
+    def __init__(
+        self, settings_and_addresses: Start, sockets: Sequence[Sockets], nursery: Nursery, watcher: Watcher
+    ) -> None:
         self._start = settings_and_addresses
         self._rules = b""
         self._sockets = sockets
+        self._nursery = nursery
         self._watcher = watcher
         self._workers: dict[int, Process] = {}  # by pid
         self._looping: set[int] = set()
@@ -96,8 +99,13 @@ class Supervisor:
             return f"{self.accepting} of {wanted} workers accept"
         return ""
 
-    async def start(self, births: Sequence[Birth]) -> None:
-        """Take over processes already born and keep as many alive; returns when each has what it needs to begin."""
+    async def start(self) -> None:
+        """Take over the workers that the nursery has been asked for, and keep as many alive; returns when each has what
+        it needs to begin. Raises StartError."""
+        try:
+            births = [self._nursery.born() for _ in self._sockets]
+        except OSError as error:
+            raise StartError(f"cannot start a worker: {error.strerror or error}") from None
         workers = [self._enlist(number, birth) for number, birth in enumerate(births, 1)]
         for worker, birth in zip(workers, births, strict=True):
             await self._open(worker, birth)
@@ -227,7 +235,7 @@ class Supervisor:
         return worker
 
     async def _born(self, number: int, deaths: int = 0, relieved: Process | None = None) -> Process:
-        birth = give_birth(self._sockets[number - 1])
+        birth = self._nursery.bear(self._sockets[number - 1])
         worker = self._enlist(number, birth)
         worker.deaths = deaths
         if relieved is not None:

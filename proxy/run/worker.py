@@ -1,7 +1,6 @@
 """A worker process: one event loop that carries traffic and does what control says over the channel.
 
-`main` is called with FD FD... on the command line: the channel, and the sockets to listen on. Imports nothing that only
-control needs: its start is the proxy's start.
+The nursery forks it, and calls `main`. Imports nothing that only control needs: its start is the proxy's start.
 """
 
 from __future__ import annotations
@@ -9,11 +8,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import resource
-import signal
 import socket
 import sys
-from contextlib import suppress
 from dataclasses import replace
 from time import monotonic
 from typing import Any, Final
@@ -119,7 +115,7 @@ class Worker:
             gateway.set_certificates(start.certificates)
         gc.freeze()  # what stands now stands for good: later collections need not walk it
         gc.set_threshold(*GC_THRESHOLD)
-        gc.enable()  # not before: birth.py says why
+        gc.enable()  # not before: the nursery has none, serve.py and birth.py say why
         return gateway
 
     async def _listen(self, gateway: Gateway, start: Start) -> None:
@@ -230,22 +226,9 @@ def _unraisable(what: sys.UnraisableHookArgs) -> None:
         sys.__unraisablehook__(what)
 
 
-def _raise_file_limit() -> None:
-    """Let this process have as many files as it may allow itself."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):  # some kernels refuse a hard limit above their own
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def main() -> None:
-    # Control alone listens to signals and says `drain`; a supervisor that signals the whole group must not cut traffic.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)
+def main(end: socket.socket, *sockets: socket.socket) -> None:
+    """Be a worker until told to end. end: its end of the channel to control; sockets: to listen on."""
     logs.set_up("info")
     sys.unraisablehook = _unraisable
-    _raise_file_limit()
-    end, *sockets = (socket.socket(fileno=int(fd)) for fd in sys.argv[1:])
-    for sock in (end, *sockets):
-        sock.set_inheritable(False)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(Worker(sockets).run(end))
+        runner.run(Worker(list(sockets)).run(end))

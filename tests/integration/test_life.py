@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from proxy.tasks import spawn
-from tests.serve import Service, run, services, serving, start
+from tests.serve import Service, children, run, services, serving, start, workers_of
 
 RULES = """\
 services:
@@ -142,10 +142,12 @@ async def test_workers_that_can_never_start_are_one_line(rules: Path, tmp_path: 
     sitecustomize = tmp_path / "path" / "sitecustomize.py"
     sitecustomize.parent.mkdir()
     sitecustomize.write_text(
-        "import socket, sys\n"
-        "if any('proxy.run.worker' in word for word in sys.orig_argv):\n"
-        "    def listen(*_): raise OSError(28, 'No space left on device')\n"
-        "    socket.socket.listen = listen\n"
+        "import socket\n"
+        "listen = socket.socket.listen\n"
+        "def no_space(*arguments):\n"
+        "    if open('/proc/self/comm').read() == 'gray-worker\\n': raise OSError(28, 'No space left on device')\n"
+        "    listen(*arguments)\n"
+        "socket.socket.listen = no_space\n"
     )
     code, _, err = await run(
         *("serve", str(rules), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--workers", "1"),
@@ -179,12 +181,13 @@ async def test_a_dead_worker_is_replaced_and_counters_stay(rules: Path) -> None:
 
 
 async def test_workers_end_when_control_dies(rules: Path) -> None:
-    """No worker outlives the container's first process."""
+    """No worker outlives the container's first process, nor does the nursery."""
     async with serving(rules) as proxy:
-        workers = proxy.workers()
+        processes = children(proxy.pid)
+        assert len(processes) == 3
         proxy.signal(signal.SIGKILL)
         await proxy.ended()
-        await proxy.until(_living(workers), [])
+        await proxy.until(_living(processes), [])
 
 
 def _state(pid: int) -> str:
@@ -358,22 +361,19 @@ FIRST_PROCESS = _first_process()
 async def test_life_as_the_first_process(rules: Path) -> None:
     """As PID 1: orphans of others are reaped, dead workers replaced, HUP and USR2 obeyed, TERM ends with 0."""
     async with serving(rules, before=FIRST_PROCESS) as proxy:
-        control = int(Path(f"/proc/{proxy.pid}/task/{proxy.pid}/children").read_text())
+        (control,) = children(proxy.pid)
         assert Path(f"/proc/{control}/status").read_text().split("NSpid:")[1].split()[1] == "1"
-
-        async def children() -> list[int]:
-            return [int(pid) for pid in Path(f"/proc/{control}/task/{control}/children").read_text().split()]
-
         orphaned = await asyncio.create_subprocess_exec(
             *("nsenter", "-t", str(control), "-p", "sh", "-c", "(sleep 0.2 &) ; exit 0")
         )
         await orphaned.wait()
-        first, other = (await children())[:2]
+        first, other = workers_of(control)
         os.kill(first, signal.SIGKILL)
 
         async def replaced() -> bool:
-            now = await children()
-            return len(now) == 2 and first not in now and other in now  # the orphan has been reaped, too
+            now = workers_of(control)
+            reaped = len(children(control)) == 3  # the nursery is one; and no orphan any more
+            return len(now) == 2 and first not in now and other in now and reaped
 
         await proxy.until(replaced, True)
         await proxy.until(lambda: proxy.metric("workers"), 2.0)

@@ -14,7 +14,7 @@ from proxy.observe.metrics import Registry
 from proxy.rules.model import RuleFile
 from proxy.run import process
 from proxy.run import supervisor as supervisor_module
-from proxy.run.birth import give_birth
+from proxy.run.birth import Nursery, exec_nursery
 from proxy.run.channel import Rules, Start
 from proxy.run.ports import reserve
 from proxy.run.supervisor import Supervisor
@@ -30,14 +30,18 @@ async def supervisor() -> AsyncIterator[Supervisor]:
     reserved = reserve((Listen("127.0.0.1", 0),), 2)
     settings = replace(Settings("rules.yaml"), workers=2)
     start = Start(settings, reserved.addresses, Rules.pack(1, RuleFile({}, ())), {})
-    started = Supervisor(start, reserved.sockets, Registry())
+    nursery = Nursery(exec_nursery())
+    started = Supervisor(start, reserved.sockets, nursery, Registry())
     loop.add_signal_handler(signal.SIGCHLD, started.reap)
-    await started.start([give_birth(sockets) for sockets in reserved.sockets])
+    for sockets in reserved.sockets:
+        nursery.ask(sockets)
+    await started.start()
     async with asyncio.timeout(WAIT_S):
         await started.accepted()
     yield started
     await started.drain(1.0)
     loop.remove_signal_handler(signal.SIGCHLD)
+    nursery.close()
     reserved.close()
 
 

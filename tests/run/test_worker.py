@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from proxy.rules.model import RuleFile
-from proxy.run.birth import Birth, give_birth
+from proxy.run.birth import Birth, Nursery, exec_nursery
 from proxy.run.channel import Channel, Rules, Start, encode
 from proxy.run.ports import reserve
 from proxy.settings import Listen, Settings
+from tests.serve import wait_for_child
 
 WAIT_S = 20.0
 
@@ -36,7 +37,10 @@ class Control:
         self.start = Start(Settings("rules.yaml"), reserved.addresses, Rules.pack(7, RuleFile({}, ())), {})
 
     async def open(self) -> None:
-        self.birth = give_birth(self.reserved.sockets[0])
+        nursery = Nursery(exec_nursery())
+        self.birth = nursery.bear(self.reserved.sockets[0])
+        nursery.close()
+        wait_for_child(self.birth.pid)
         self.channel = await Channel.open(
             self.birth.end, lambda *message: self.heard.put_nowait(message), self.closed.set
         )
