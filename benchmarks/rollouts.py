@@ -15,7 +15,7 @@ from math import erf, log, sqrt
 from random import Random
 from typing import Any, Final
 
-from proxy.observe.counters import BUCKETS
+from proxy.observe.counts import BUCKETS
 from proxy.rollout.gates import Counts, Pair
 from proxy.rollout.plan import Look, State, advance
 from proxy.rollout.watch import Watch

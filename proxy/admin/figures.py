@@ -8,7 +8,7 @@ from dataclasses import field
 from typing import Final
 
 from proxy.data import dataclass
-from proxy.observe.counters import BUCKETS
+from proxy.observe.counts import BUCKETS
 from proxy.observe.metrics import Registry
 
 WINDOW_S: Final = 10.0

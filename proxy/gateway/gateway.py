@@ -26,7 +26,8 @@ from proxy.gateway.state import State
 from proxy.http.headers import Peer
 from proxy.http.message import RequestHead
 from proxy.observe.access_log import KEPT_FIELDS
-from proxy.observe.counters import Counters, Counts
+from proxy.observe.counters import Counters
+from proxy.observe.counts import Counts
 from proxy.observe.observer import Observer
 from proxy.rules.model import RuleFile
 from proxy.settings import Settings

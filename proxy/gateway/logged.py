@@ -18,7 +18,7 @@ from proxy.gateway.state import State
 from proxy.gateway.tunnel import Tunnel
 from proxy.http.message import RequestHead, ResponseHead
 from proxy.observe.access_log import AccessLog, Recorder
-from proxy.observe.counters import Labels
+from proxy.observe.counts import Labels
 from proxy.observe.observer import Observer, Tracer
 
 What = tuple[str, bytes, bytes, int, bytes, int, Labels, str, int, float, bytes, bytes, bytes, int]

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Final
 
 from proxy.http.trace import trace_id
-from proxy.observe.counters import Labels
+from proxy.observe.counts import Labels
 
 LINE_BYTES_MAX: Final = 4096
 """One line with its end. Linux writes as much to a pipe in one piece (PIPE_BUF): workers' lines stay apart."""

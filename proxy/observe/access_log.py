@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from proxy.errors import ProxyError, StartError
 from proxy.http.trace import TRACE_FIELDS
 from proxy.observe.access_lines import Entry, Lines
-from proxy.observe.counters import Labels
+from proxy.observe.counts import Labels
 from proxy.observe.sink import Sink
 
 BATCH: Final = 64

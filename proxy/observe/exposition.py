@@ -11,7 +11,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
-from proxy.observe.counters import Labels
+from proxy.observe.counts import Labels
 from proxy.observe.metrics import BOUNDS, COUNTERS, GAUGES, HISTOGRAMS, PREFIX, Distribution, Kind, Registry
 
 

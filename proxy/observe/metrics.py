@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 import proxy
 from proxy.data import dataclass
-from proxy.observe.counters import BUCKETS, Answers, Counts, Labels
+from proxy.observe.counts import BUCKETS, Answers, Counts, Labels
 from proxy.observe.mirrors import EXAMPLES_MAX, Example
 from proxy.observe.series import series_of
 from proxy.rollout.plan import EVENTS, PHASES, Phase

@@ -12,7 +12,7 @@ from typing import Final, get_args
 
 from proxy.data import dataclass
 from proxy.http.digest import KINDS
-from proxy.observe.counters import Labels
+from proxy.observe.counts import Labels
 from proxy.observe.mirrors import RESULTS
 from proxy.rules.mirrors import mirrored
 from proxy.rules.model import RetryCause, Route, Rule, RuleFile, Service

@@ -11,7 +11,7 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
 
 import proxy
 from proxy.observe.access_lines import HOST_BYTES_MAX, METHOD_BYTES_MAX, TARGET_BYTES_MAX, USER_AGENT_BYTES_MAX, Entry
-from proxy.observe.counters import METHODS
+from proxy.observe.counts import METHODS
 
 NAMES: Final = ("route", "service", "version", "rule", "reason")
 OTHER_METHOD: Final = "_OTHER"

@@ -13,7 +13,7 @@ from typing import Any, Final
 import aiohttp
 
 from proxy.data import dataclass
-from proxy.observe.counters import BUCKETS
+from proxy.observe.counts import BUCKETS
 from proxy.observe.metrics import Registry
 from proxy.rollout import store
 from proxy.rollout.editor import Editor, NotLive, NotWritten, live_weight

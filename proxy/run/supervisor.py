@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 
 from proxy.downstream.tls import Material
 from proxy.errors import StartError
-from proxy.observe.counters import Counts
+from proxy.observe.counts import Counts
 from proxy.run.birth import Birth, Nursery
 from proxy.run.channel import Channel, Kind, Rules, Start, encode
 from proxy.run.ports import Sockets, begin_nothing, leave

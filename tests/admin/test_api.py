@@ -14,7 +14,7 @@ from proxy.admin import api
 from proxy.admin.drain import Drains
 from proxy.admin.view import ConfigState, View
 from proxy.errors import Fault
-from proxy.observe.counters import Counts
+from proxy.observe.counts import Counts
 from proxy.observe.metrics import Registry
 from proxy.rules.model import (
     EndpointSpec,

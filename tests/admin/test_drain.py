@@ -8,7 +8,7 @@ import pytest
 
 from proxy.admin import drain
 from proxy.admin.drain import LATELY_S, Drains
-from proxy.observe.counters import Counts
+from proxy.observe.counts import Counts
 from proxy.observe.metrics import Registry
 from proxy.rules.model import RuleFile
 from proxy.rules.person import Sticky, StickyCookie

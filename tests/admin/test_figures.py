@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.admin.figures import WINDOW_S, Figures, Sample, Tally, Window, quantile, sample, tallies
-from proxy.observe.counters import BUCKETS, Counts
+from proxy.observe.counts import BUCKETS, Counts
 from proxy.observe.metrics import Registry
 
 V1 = ("shop", "v1")

@@ -21,7 +21,7 @@ from proxy.admin.figures import Figures
 from proxy.admin.live import FAULTS_MAX, SERVICES_MAX, snapshot
 from proxy.admin.view import ConfigState, View
 from proxy.errors import Fault
-from proxy.observe.counters import Counts
+from proxy.observe.counts import Counts
 from proxy.observe.metrics import Registry
 from proxy.rules.model import EndpointSpec, Otherwise, Route, Rule, RuleFile, Service, Split, Version
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from proxy.observe.counters import Answers
+from proxy.observe.counts import Answers
 from proxy.rules.model import Otherwise, Retry, Route, Rule, RuleFile, Split, Timeouts
 from tests.talk import OK, TAIL, Answer, Stage, Upstream, rules, stage, until, wire
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.observe.counters import BUCKETS, Counters, Histogram
+from proxy.observe.counters import Counters, Histogram
+from proxy.observe.counts import BUCKETS
 
 ROUTE = ("r", "s", "v2", "testers", "match")
 

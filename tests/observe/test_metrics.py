@@ -10,7 +10,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 import proxy
-from proxy.observe.counters import BUCKETS, Counters, Counts, Labels
+from proxy.observe.counters import Counters
+from proxy.observe.counts import BUCKETS, Counts, Labels
 from proxy.observe.exposition import render
 from proxy.observe.metrics import COUNTERS, GAUGES, HISTOGRAMS, Registry
 from proxy.rules.model import EndpointSpec, Otherwise, Route, Rule, RuleFile, Service, Split, Version

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from proxy.observe.counters import BUCKETS, Counters
+from proxy.observe.counters import Counters
+from proxy.observe.counts import BUCKETS
 from proxy.observe.metrics import Registry
 from proxy.rollout.gates import Pair
 from proxy.rollout.tally import tally
