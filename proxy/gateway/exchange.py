@@ -17,9 +17,9 @@ from proxy.downstream.pace import prolonged
 from proxy.downstream.stream import ClientStream
 from proxy.errors import BadRequest, ProxyError
 from proxy.gateway import retry
+from proxy.gateway.lane import Lane
 from proxy.gateway.mirror import watched
 from proxy.gateway.refusals import NO_ENDPOINT, NO_ROUTE, OVERLOADED
-from proxy.gateway.snapshot import Lane
 from proxy.gateway.state import State
 from proxy.gateway.tunnel import Tunnel
 from proxy.http.headers import takes_up, wanted_upgrade

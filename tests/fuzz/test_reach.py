@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.clock import Clock
+from proxy.gateway.lane import Lane
 from proxy.gateway.shadow import Shadows
-from proxy.gateway.snapshot import Lane, making_snapshot
+from proxy.gateway.snapshot import making_snapshot
 from proxy.observe.counters import Counters
 from proxy.rules.analysis.reach import reach
 from proxy.rules.model import RuleFile

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from proxy.clock import Clock
+from proxy.gateway.lane import Lane
 from proxy.gateway.shadow import Shadows
-from proxy.gateway.snapshot import Lane, Snapshot, making_snapshot
+from proxy.gateway.snapshot import Snapshot, making_snapshot
 from proxy.observe.counters import Counters
 from proxy.rules.health import PassiveHealth
 from proxy.rules.model import Retry, RuleFile, Timeouts
