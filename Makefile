@@ -6,13 +6,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNS := $(VENV)/.runs
 INSTALLED := $(VENV)/.installed
+COMPILED := build/compiled
 
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check compiled test-compiled bench clean
 
 help:
 	@echo "make demo    an old and a new sample service, the proxy before them, and lines to try"
 	@echo "make test    style, types and every test"
 	@echo "make check   style and types only"
+	@echo "make compiled       the data plane as C, in $(COMPILED) (needs a C compiler)"
+	@echo "make test-compiled  the tests of that"
 	@echo "make bench   cost per request against nginx, HAProxy, Envoy, Caddy (needs Debian packages: make bench-tools)"
 	@echo "make clean   remove what was installed and built"
 
@@ -39,6 +42,18 @@ check: $(INSTALLED)
 
 test: check
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+# The same files, compiled; a folder to put before all others on PYTHONPATH.
+compiled: $(COMPILED)/.built
+
+$(COMPILED)/.built: $(INSTALLED) setup.py pyproject.toml $(shell find proxy -name '*.py')
+	@rm -rf $(COMPILED)
+	GRAYHOUND_COMPILED=1 $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --target $(COMPILED) .
+	@touch $@
+
+test-compiled: $(COMPILED)/.built
+	PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/$(COMPILED):$(CURDIR) $(BIN)/python -m pytest -n auto --dist loadfile --import-mode=append \
+	    tests/downstream tests/gateway tests/http tests/upstream tests/observe tests/integration
 
 .PHONY: bench-tools
 bench-tools: $(INSTALLED)

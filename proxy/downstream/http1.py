@@ -21,11 +21,12 @@ from proxy.http.h1 import LastHeads, answer
 from proxy.http.headers import CLOSE, Peer, forward_response, repeatable, wants_close
 from proxy.http.max_forwards import count_hop
 from proxy.http.message import Fields, RequestHead, ResponseHead
+from proxy.protocol import StreamProtocol
 
 _READING_HEAD, _READING_BODY, _ANSWERING, _LINGERING = range(4)
 
 
-class Connection(asyncio.Protocol):
+class Connection(StreamProtocol):
     """One connection of a client. Implements ClientStream for the request that is being answered.
 
     deadline: when to call `overdue`, unless an exchange is under way, which then has its own. resting: it has been idle

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from proxy.clock import Clock
 from proxy.downstream.door import Door
@@ -62,7 +63,7 @@ class Listener:
         if certificates is not None or proxy_headers:
             protocol = TlsConnection if certificates else Connection
             self._porch = Porch(
-                name, self._door, self.peer, lambda peer: protocol(self, peer),
+                name, self._door, self.peer, lambda peer: cast(asyncio.Protocol, protocol(self, peer)),
                 certificates.context if certificates else None, proxy_headers, bool(proxies),
             )  # fmt: skip
 

@@ -12,6 +12,7 @@ from asyncio import Transport
 from collections.abc import Callable
 from typing import Any, Final, Protocol, cast
 
+from proxy.protocol import StreamProtocol
 from proxy.tasks import spawn
 
 DEFER_S: Final = 1
@@ -42,7 +43,7 @@ class Visitor(Protocol):
         """And reads from it."""
 
 
-class Visit(asyncio.Protocol):
+class Visit(StreamProtocol):
     """Stands for the connection's transport. What is written goes out with the end; if that does not come at once,
     by the event loop. visits: those that wait for their answer, this one too as long as it does.
     """
@@ -102,7 +103,7 @@ class Visit(asyncio.Protocol):
 
     async def _settle(self) -> None:
         sock = self._sock = socket.socket(fileno=self._sock.detach())
-        await self._loop.connect_accepted_socket(lambda: self, sock)
+        await self._loop.connect_accepted_socket(lambda: cast(asyncio.Protocol, self), sock)
         self._visitor.settled()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import Transport
+from typing import cast
 
 from proxy.clock import NEVER
 from proxy.downstream.limits import BYTES_PER_S_MIN, FLUSH_S
@@ -12,6 +13,7 @@ from proxy.gateway.state import State
 from proxy.http.headers import Peer, forward_response
 from proxy.http.message import ResponseHead
 from proxy.observe.counters import VersionCounts
+from proxy.protocol import StreamProtocol
 from proxy.upstream.endpoint import Endpoint
 
 
@@ -45,8 +47,8 @@ class Tunnel:
         client.write(forward_response(head, added, upgrade=True) + from_upstream)
         if from_client:
             upstream.write(from_client)
-        client.set_protocol(self.client)
-        upstream.set_protocol(self.upstream)
+        client.set_protocol(cast(asyncio.Protocol, self.client))
+        upstream.set_protocol(cast(asyncio.Protocol, self.upstream))
         client.resume_reading()
         upstream.resume_reading()
 
@@ -111,7 +113,7 @@ class Tunnel:
         self.upstream.transport.abort()
 
 
-class _End(asyncio.Protocol):
+class _End(StreamProtocol):
     """One side of a tunnel: what it hears, the other side is told.
 
     behind: bytes it had not taken when it was last looked at, since it does not keep up; 0 if it does.

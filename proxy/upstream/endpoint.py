@@ -28,7 +28,7 @@ class Endpoint:
         self.security = (security or Security()) if parts.scheme == "https" else None
         tls = client_context(self.security) if self.security else None
         self.url = spec.url
-        self.weight: float = spec.weight
+        self.weight = float(spec.weight)
         self.share = spec.weight
         self.slow_start = 0.0
         self.young = False

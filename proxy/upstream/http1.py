@@ -11,6 +11,7 @@ from proxy.http.framing import CHUNKED, UNTIL_CLOSE, ChunkedBody, response_lengt
 from proxy.http.h1 import read_response_head
 from proxy.http.headers import Peer, forward_request, nominated, wants_close
 from proxy.http.message import RequestHead, ResponseHead
+from proxy.protocol import StreamProtocol
 from proxy.upstream.stream import ResponseSink
 
 RESPONSE_HEAD_BYTES_MAX: Final = 256 * 1024
@@ -42,7 +43,7 @@ def upstream_error(flag: str, text: str, status: int = 502) -> ProxyError:
     return ProxyError("upstream", flag, status, text)
 
 
-class Connection(asyncio.Protocol):
+class Connection(StreamProtocol):
     """One connection of a pool. Implements UpstreamStream for the request it is serving."""
 
     __slots__ = (
@@ -266,8 +267,9 @@ class Connection(asyncio.Protocol):
         self._transport = cast(Transport, transport)
         self._transport.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
 
-    def eof_received(self) -> None:
-        self.usable = False  # the transport closes itself now
+    def eof_received(self) -> bool | None:
+        self.usable = False
+        return None  # the transport closes itself now
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._transport is None:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import ssl
 from collections import deque
-from typing import Final
+from typing import Final, cast
 
 from proxy import pem
 from proxy.clock import Clock
@@ -203,12 +203,15 @@ class Pool:
     async def _dial(self, address: str) -> Connection:
         loop = asyncio.get_running_loop()
         if self._tls is None:
-            return (await loop.create_connection(lambda: Connection(self), address, self._port))[1]
-        _, connection = await loop.create_connection(
-            lambda: TlsConnection(self, self._tls_failed), address, self._port, ssl=self._tls,
+            connection = Connection(self)
+            await loop.create_connection(lambda: cast(asyncio.Protocol, connection), address, self._port)
+            return connection
+        secured = TlsConnection(self, self._tls_failed)
+        await loop.create_connection(
+            lambda: cast(asyncio.Protocol, secured), address, self._port, ssl=self._tls,
             server_hostname=self._server_name, ssl_shutdown_timeout=CLOSE_NOTIFY_S,
         )  # fmt: skip
-        return connection
+        return secured
 
     def _tls_failed(self, error: ssl.SSLError) -> None:
         """Say why; the client is not told, and the counters know no reasons."""

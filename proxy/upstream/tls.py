@@ -71,9 +71,9 @@ class TlsConnection(Connection):
         self._failed = failed
         self._ended = False
 
-    def eof_received(self) -> None:
+    def eof_received(self) -> bool | None:
         self._ended = True
-        super().eof_received()
+        return super().eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if isinstance(exc, ssl.SSLError):
