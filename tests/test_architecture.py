@@ -25,7 +25,8 @@ FLOORS = {  # the longest prefix of a module's name says its floor; the map is d
     **dict.fromkeys(("proxy.run", "proxy.cli", "proxy.commands", "proxy.demo", "proxy.__main__"), ROOF),
 }
 IMPURE = {"asyncio", "socket", "time", "random", "os", "threading"}
-EXCEPTIONS = {"proxy.tasks": {"asyncio"}, "proxy.pem": {"os"}}  # the one create_task; files that are none
+# the one create_task; files that are none; the names of types
+EXCEPTIONS = {"proxy.tasks": {"asyncio"}, "proxy.pem": {"os"}, "proxy.protocol": {"asyncio"}}
 TRAFFIC = ("proxy.downstream", "proxy.upstream", "proxy.gateway")  # the control plane never calls it
 
 
