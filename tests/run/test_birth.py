@@ -102,6 +102,6 @@ def test_signals_to_the_group_do_not_end_the_nursery(nursery: Nursery, listening
 
 def test_forked_workers_draw_differently() -> None:
     """Splits and sampling are drawn by `random`: two processes of one nursery must not draw the same."""
-    code = "from random import random; import os; import proxy.run.worker; pid = os.fork(); print(random(), flush=True)"
+    code = "from random import random; import os; import proxy.run.worker; os.fork(); os.write(1, b'%r ' % random())"
     drawn = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert len(set(drawn)) == 2
