@@ -54,6 +54,15 @@ class Worded:
         return 0
 
 
+@dataclass(slots=True)
+class Late:
+    """Nobody makes one but the test of that."""
+
+    one: int
+    two: int = 2
+    three: list[int] = field(default_factory=list)
+
+
 def test_equal_are_those_of_one_class_with_equal_values() -> None:
     """And they have one hash; a value of another class is never equal."""
     assert Pair(1, "a") == Pair(1, "a") != Pair(1, "b")
@@ -87,11 +96,24 @@ def test_there_are_no_other_attributes() -> None:
         Mutable().item = []  # type: ignore[attr-defined]
 
 
+def test_an_instance_is_made_as_by_any_function() -> None:
+    """By position and by name, with defaults of its own; what is missing or too much is told, the first time too."""
+    with pytest.raises(TypeError, match=r"Late.__init__\(\) missing 1 required positional argument: 'one'"):
+        Late()  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="takes from 2 to 4 positional arguments but 5 were given"):
+        Late(1, 2, [], 4)  # type: ignore[call-arg]
+    late = Late(1, three=[3])
+    assert (late.one, late.two, late.three) == (1, 2, [3])
+    assert Late(1).three is not Late(1).three
+
+
 def test_the_standard_library_takes_it_for_its_own() -> None:
     """replace, asdict, fields, match and pickle work."""
     pair = Pair(1, more=(2,))
     assert dataclasses.replace(pair, left=3) == Pair(3, more=(2,))
     assert dataclasses.asdict(pair) == {"left": 1, "right": "r", "more": (2,), "key": ""}
+    assert dataclasses.is_dataclass(pair)
+    assert [(one.name, one.default) for one in dataclasses.fields(Mutable)] == [("items", dataclasses.MISSING)]
     assert pickle.loads(pickle.dumps(pair, pickle.HIGHEST_PROTOCOL)) == pair
     match pair:
         case Pair(left, right):
