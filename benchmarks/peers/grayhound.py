@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import contextlib
 import importlib.util
 import json
@@ -116,6 +117,8 @@ def serving(folder: Path, rules: str, core: int | None, *options: str, workers: 
 
 def find() -> str | None:
     missing = [name for name in ("proxy", "uvloop", "httptools") if not importlib.util.find_spec(name)]
+    # As pip does it when it installs; where Python may not write bytecode, each start of a checkout would compile all.
+    compileall.compile_dir(str(ROOT / "proxy"), quiet=2)
     return None if missing else sys.executable
 
 
