@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from email.utils import formatdate
+from time import gmtime
+from typing import Final
 
 TICK_S = 0.1
 """How often a worker moves its clock and looks for what is overdue: a time-out of traffic may come two ticks late, none
 comes early."""
 NEVER = float("inf")
+DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 class Clock:
@@ -28,4 +31,13 @@ class Clock:
         second = int(since_epoch)
         if second != self._second:
             self._second = second
-            self.date = f"Date: {formatdate(second, usegmt=True)}\r\n".encode()
+            self.date = f"Date: {imf_fixdate(second)}\r\n".encode()
+
+
+def imf_fixdate(since_epoch: int) -> str:
+    """As in a Date field (RFC 9110 section 5.6.7): `Sun, 06 Nov 1994 08:49:37 GMT`.
+
+    PERF: email.utils has it, and takes 0.02 of a start to import.
+    """
+    year, month, day, hour, minute, second, weekday, *_ = gmtime(since_epoch)
+    return f"{DAYS[weekday]}, {day:02} {MONTHS[month - 1]} {year:04} {hour:02}:{minute:02}:{second:02} GMT"

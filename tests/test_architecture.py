@@ -25,8 +25,13 @@ FLOORS = {  # the longest prefix of a module's name says its floor; the map is d
     **dict.fromkeys(("proxy.run", "proxy.cli", "proxy.commands", "proxy.demo", "proxy.__main__"), ROOF),
 }
 IMPURE = {"asyncio", "socket", "time", "random", "os", "threading"}
-# the one create_task; files that are none; the names of types
-EXCEPTIONS = {"proxy.tasks": {"asyncio"}, "proxy.pem": {"os"}, "proxy.protocol": {"asyncio"}}
+# the one create_task; files that are none; the names of types; a calendar
+EXCEPTIONS = {
+    "proxy.tasks": {"asyncio"},
+    "proxy.pem": {"os"},
+    "proxy.protocol": {"asyncio"},
+    "proxy.clock": {"time"},
+}
 TRAFFIC = ("proxy.downstream", "proxy.upstream", "proxy.gateway")  # the control plane never calls it
 
 

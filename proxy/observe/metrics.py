@@ -6,7 +6,7 @@ now: those of a worker that is gone, and of a version that the rules no longer n
 
 from __future__ import annotations
 
-import platform
+import sys
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import field
@@ -179,7 +179,7 @@ class Registry:
         self._examples: dict[Labels, deque[Example]] = {}
         self._answers: dict[Labels, Answers] = {}
         self._healthy: dict[str, bool] = {}
-        self._own["build_info"][proxy.__version__, platform.python_version()] = 1
+        self._own["build_info"][proxy.__version__, sys.version.split()[0]] = 1
         self._own["config_last_reload_success"][()] = 0
         self.set_workers(0)
         self._counters["worker_restarts_total"][()] = 0

@@ -6,7 +6,6 @@ finds every fault in the file. Readers are put together from smaller ones; gramm
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Protocol
 
@@ -343,6 +342,8 @@ class Shared:
 
 def near(word: str, words: Iterable[str]) -> str:
     """`; did you mean 'version'?`, or nothing if no word is near."""
+    import difflib  # only a fault needs it
+
     close = difflib.get_close_matches(word.lower(), list(words), n=1, cutoff=0.6)
     return f"; did you mean '{close[0]}'?" if close else ""
 
