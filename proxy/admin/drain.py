@@ -14,8 +14,7 @@ from typing import Final, Literal
 
 from proxy.data import dataclass
 from proxy.observe.metrics import Registry
-from proxy.rules.analysis.reach import VersionName, Way, Ways, reach
-from proxy.rules.model import RuleFile
+from proxy.rules.analysis.reach import VersionName, Way, Ways
 
 GONE_MAX: Final = 10_000
 """Versions that are remembered after they left the rules, so that one may ask of them: years of releases."""
@@ -80,10 +79,10 @@ class Drains:
         self._closed_by: dict[VersionName, int] = {}  # the generation since which nothing leads to it
         self._left_at: dict[VersionName, float] = {}  # when the rules ceased to name it
 
-    def going_live(self, rule_file: RuleFile, generation: int) -> None:
-        """These rules are about to be given to the workers."""
+    def going_live(self, ways: Ways, generation: int) -> None:
+        """Rules by which these are the ways to versions are about to be given to the workers."""
         known, before = self._known(), self._ways
-        self._ways = reach(rule_file)
+        self._ways = ways
         self._left_at |= dict.fromkeys(before.keys() - self._ways.keys(), self._now())
         for name in (*known, *self._ways):
             if self._ways.get(name):

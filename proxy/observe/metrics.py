@@ -16,7 +16,7 @@ import proxy
 from proxy.data import dataclass
 from proxy.observe.counts import BUCKETS, Answers, Counts, Labels
 from proxy.observe.mirrors import EXAMPLES_MAX, Example
-from proxy.observe.series import series_of
+from proxy.observe.series import Series, series_of
 from proxy.rollout.plan import EVENTS, PHASES, Phase
 from proxy.rules.model import RuleFile
 from proxy.rules.rollouts import Event
@@ -167,7 +167,7 @@ class EndpointState:
 
 
 class Registry:
-    """Every series of the container. Not thread-safe: it lives on control's event loop."""
+    """Every series of the container. It lives on control's event loop; `undeclared` alone may be asked in a thread."""
 
     def __init__(self) -> None:
         self._counters: dict[str, dict[Labels, float]] = {name: {} for name in COUNTERS}
@@ -187,9 +187,15 @@ class Registry:
         self._counters["spans_dropped_total"][()] = 0
         self._counters["config_reloads_total"] = {(result,): 0 for result in RESULTS}
 
-    def declare(self, rule_file: RuleFile, generation: int) -> None:
-        """Make the series of all that `rule_file` names exist, at 0, and let the gauges of what is gone vanish."""
+    def undeclared(self, rule_file: RuleFile) -> Series:
+        """The series of all that `rule_file` names, to be declared; without those that exist and stay."""
         series = series_of(rule_file)
+        series.counters = [one for one in series.counters if one[1] not in self._counters[one[0]]]
+        series.histograms = [one for one in series.histograms if one[1] not in self._histograms[one[0]]]
+        return series
+
+    def declare(self, series: Series, generation: int) -> None:
+        """Make these series of the rules exist, at 0, and let the gauges of what is gone vanish."""
         for name, labels in series.counters:
             self._counters[name].setdefault(labels, 0)
         for name, labels in series.histograms:
@@ -198,7 +204,7 @@ class Registry:
         for name, labels in series.gauges:
             self._declared[name][labels] = 0
         self._endpoints = tuple(series.endpoints)
-        self._own["version_weight"] = dict(series.weights)
+        self._own["version_weight"] = series.weights
         self._own["config_generation"][()] = generation
 
     def merge(self, worker_id: int, counts: Counts) -> None:

@@ -23,6 +23,7 @@ from proxy.errors import StartError
 from proxy.observe import logs
 from proxy.observe.metrics import Registry
 from proxy.observe.observer import check_observer
+from proxy.rules.analysis.reach import reach
 from proxy.rules.model import RuleFile
 from proxy.run.birth import Nursery
 from proxy.run.certificates import CertificateFiles, certificate_files
@@ -103,7 +104,7 @@ class Control:
         self._supervisor = Supervisor(start, sockets, nursery, self._registry)
         self._drains = Drains(self._registry, self._living)
         self._reloader = Reloader(
-            source, self._supervisor, self._going_live, self._registry.reloaded, start.settings.cookie_key_file
+            source, self._supervisor, self._make_ready, self._registry.reloaded, start.settings.cookie_key_file
         )
         self._check: Callable[[RuleFile], None] = lambda _: None  # until the checker is there
         self._told_to_end = asyncio.Event()
@@ -211,11 +212,16 @@ class Control:
         took_s = time.monotonic() - self._began
         log.info("ready: %d workers, %.2f s after the start (pid %d)", self._settings.workers, took_s, os.getpid())
 
-    def _going_live(self, rule_file: RuleFile, generation: int) -> None:
-        """Before the workers: every series of the new rules stands at 0 when the first request arrives."""
-        self._registry.declare(rule_file, generation)
-        self._drains.going_live(rule_file, generation)
-        self._check(rule_file)
+    def _make_ready(self, rule_file: RuleFile, generation: int) -> Callable[[], None]:
+        """What has to be done before workers have these rules; made ready in a thread, to be done on the loop."""
+        series, ways = self._registry.undeclared(rule_file), reach(rule_file)
+
+        def going_live() -> None:
+            self._registry.declare(series, generation)  # each stands at 0 when the first request arrives
+            self._drains.going_live(ways, generation)
+            self._check(rule_file)
+
+        return going_live
 
     def _certificates_changed(self) -> None:
         if self._certificates is not None:

@@ -111,12 +111,12 @@ class Supervisor:
             await self._open(worker, birth)
         self._watch(asyncio.get_running_loop().time())
 
-    def set_rules(self, rules: Rules) -> None:
-        """Every worker, present and future, gets these rules."""
+    def set_rules(self, rules: Rules, messages: bytes) -> None:
+        """Every worker, present and future, gets these rules. messages: the same, as they travel."""
         self._start = replace(self._start, rules=rules)
         for worker in self._workers.values():
             worker.fault = ""
-        self._rules = rules.messages()
+        self._rules = messages
         self._hand_on()
 
     def set_health(self, up: dict[str, bool]) -> None:

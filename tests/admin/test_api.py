@@ -16,6 +16,8 @@ from proxy.admin.view import ConfigState, View
 from proxy.errors import Fault
 from proxy.observe.counts import Counts
 from proxy.observe.metrics import Registry
+from proxy.observe.series import series_of
+from proxy.rules.analysis.reach import reach
 from proxy.rules.model import (
     EndpointSpec,
     FieldTest,
@@ -48,14 +50,14 @@ BEFORE = RuleFile({"shop": replace(SHOP, versions=WITH_V0)}, (ROUTE,))
 @pytest.fixture
 def registry() -> Registry:
     made = Registry()
-    made.declare(RULES, 4)
+    made.declare(series_of(RULES), 4)
     return made
 
 
 def view(registry: Registry, rules: RuleFile | None = RULES, state: ConfigState | None = None) -> View:
     drains = Drains(registry, dict)
     for generation, known in enumerate((BEFORE, RULES), 3):
-        drains.going_live(known, generation)
+        drains.going_live(reach(known), generation)
     return View(registry, lambda: rules, lambda: state or ConfigState(), list, drains)
 
 

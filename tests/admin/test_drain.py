@@ -10,6 +10,7 @@ from proxy.admin import drain
 from proxy.admin.drain import LATELY_S, Drains
 from proxy.observe.counts import Counts
 from proxy.observe.metrics import Registry
+from proxy.rules.analysis.reach import reach
 from proxy.rules.model import RuleFile
 from proxy.rules.person import Sticky, StickyCookie
 from tests.rules.build import SHOP, route, rule, rule_file
@@ -29,11 +30,11 @@ def registry() -> Registry:
 def drains(registry: Registry) -> Drains:
     """Rules of generation 1 lead to each version, those of generation 2 name none; both workers serve by the first."""
     made = Drains(registry, lambda: WORKERS)
-    made.going_live(BOTH, 1)
+    made.going_live(reach(BOTH), 1)
     for worker in WORKERS:
         registry.merge(worker, Counts(generation=1))
     assert made.drain(*OLD).state == "active"
-    made.going_live(NONE, 2)
+    made.going_live(reach(NONE), 2)
     return made
 
 
@@ -75,9 +76,9 @@ def test_rules_that_lead_to_it_count_before_any_worker_has_them(drains: Drains, 
     for worker in WORKERS:
         says(registry, worker)
     assert drains.drain(*OLD).state == "idle"
-    drains.going_live(BOTH, 3)
+    drains.going_live(reach(BOTH), 3)
     assert drains.drain(*OLD).state == "active"
-    drains.going_live(NONE, 4)
+    drains.going_live(reach(NONE), 4)
     assert drains.drain(*OLD).state == "draining"
 
 
@@ -86,13 +87,13 @@ def test_people_who_are_kept_are_left(registry: Registry) -> None:
     kept = Sticky(cookie=StickyCookie("gray"), mode="pin", on_zero="keep")
     shop = replace(SHOP, fallback="none")
     drains = Drains(registry, dict)
-    drains.going_live(RuleFile({"shop": shop}, (route("r", replace(rule("all", v1=0, v2=1), sticky=kept)),)), 1)
+    drains.going_live(reach(RuleFile({"shop": shop}, (route("r", replace(rule("all", v1=0, v2=1), sticky=kept)),))), 1)
     found = drains.drain(*OLD)
     assert (found.state, found.left) == ("draining", ["route 'r', rule 'all': people pinned to it are kept"])
 
 
 def test_all_tells_of_each_version_once_those_in_the_rules_first(drains: Drains) -> None:
-    drains.going_live(RuleFile({"shop": replace(SHOP, versions={"v3": SHOP.versions["v3"]})}, ()), 3)
+    drains.going_live(reach(RuleFile({"shop": replace(SHOP, versions={"v3": SHOP.versions["v3"]})}, ())), 3)
     assert [one.version for one in drains.all()["shop"]] == ["v3", "v1", "v2"]
     assert [one.in_rules for one in drains.all()["shop"]] == [True, False, False]
 
@@ -102,10 +103,10 @@ def test_what_left_the_rules_lately_is_known_as_such(registry: Registry) -> None
     clock = [0.0]
     drains = Drains(registry, dict, lambda: clock[0])
     for generation, rules in enumerate((BOTH, NONE, BOTH), 1):
-        drains.going_live(rules, generation)
+        drains.going_live(reach(rules), generation)
     assert not drains.drain(*OLD).lately
     clock[0] = 5000.0
-    drains.going_live(NONE, 4)
+    drains.going_live(reach(NONE), 4)
     for after_s, lately in ((0.0, True), (LATELY_S - 1, True), (LATELY_S, False)):
         clock[0] = 5000.0 + after_s
         assert drains.drain(*OLD).lately is lately
@@ -128,8 +129,8 @@ def test_those_that_left_are_forgotten_in_the_end(
     monkeypatch.setattr(drain, "GONE_MAX", 3)
     says(registry, 11)
     says(registry, 12, requests_in_flight=1)
-    drains.going_live(NONE, 3)
+    drains.going_live(reach(NONE), 3)
     assert len(drains.all()["shop"]) == 3
     monkeypatch.setattr(drain, "GONE_MAX", 1)
-    drains.going_live(NONE, 4)
+    drains.going_live(reach(NONE), 4)
     assert [one.version for one in drains.all()["shop"]] == ["v1", "v3"]

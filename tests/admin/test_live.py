@@ -23,6 +23,8 @@ from proxy.admin.view import ConfigState, View
 from proxy.errors import Fault
 from proxy.observe.counts import Counts
 from proxy.observe.metrics import Registry
+from proxy.observe.series import series_of
+from proxy.rules.analysis.reach import reach
 from proxy.rules.model import EndpointSpec, Otherwise, Route, Rule, RuleFile, Service, Split, Version
 
 V1, V2 = "http://127.0.0.1:1001", "http://127.0.0.1:1002"
@@ -40,8 +42,8 @@ class Shown:
         self._state = state or ConfigState()
         drains = Drains(self.registry, dict)
         if rules is not None:
-            self.registry.declare(rules, 1)
-            drains.going_live(rules, 1)
+            self.registry.declare(series_of(rules), 1)
+            drains.going_live(reach(rules), 1)
         self.view = View(self.registry, lambda: rules, self._look, list, drains)
 
     def _look(self) -> ConfigState:

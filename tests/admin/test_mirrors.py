@@ -7,6 +7,7 @@ from dataclasses import replace
 from proxy.admin.mirrors import mirrors
 from proxy.observe.counters import Counters
 from proxy.observe.metrics import Registry
+from proxy.observe.series import series_of
 from proxy.rules.actions import Compare, Mirror
 from tests.admin.test_api import ROUTE, RULES, view
 
@@ -17,7 +18,7 @@ MIRRORING = replace(RULES, routes=(replace(ROUTE, rules=(TESTERS, replace(EVERYO
 
 def test_each_mirrored_version_with_its_rules_numbers_and_examples() -> None:
     registry, counters = Registry(), Counters()
-    registry.declare(MIRRORING, 1)
+    registry.declare(series_of(MIRRORING), 1)
     counts = counters.mirror("shop", "v2")
     counts.in_flight = 2
     counts.ended("different")

@@ -14,6 +14,7 @@ from proxy.observe.counters import Counters
 from proxy.observe.counts import BUCKETS, Counts, Labels
 from proxy.observe.exposition import render
 from proxy.observe.metrics import COUNTERS, GAUGES, HISTOGRAMS, Registry
+from proxy.observe.series import series_of
 from proxy.rules.model import EndpointSpec, Otherwise, Route, Rule, RuleFile, Service, Split, Version
 
 V1, V2 = "http://127.0.0.1:1001", "http://127.0.0.1:1002"
@@ -37,7 +38,7 @@ def said(in_flight: int = 0, *, ejected: bool = False) -> dict[str, float]:
 @pytest.fixture
 def registry() -> Registry:
     made = Registry()
-    made.declare(BOTH, 1)
+    made.declare(series_of(BOTH), 1)
     return made
 
 
@@ -155,20 +156,29 @@ def test_a_dead_worker_takes_its_gauges_along_and_leaves_its_counters(registry: 
 def test_a_removed_version_keeps_its_counters_and_loses_its_gauges(registry: Registry) -> None:
     """A counter that went back would look like a restart; a weight that stayed would be a lie."""
     registry.merge(1, Counts(add={"requests_total": {ANSWERED: 3}}))
-    registry.declare(rule_file(v1=V1), 2)
+    registry.declare(series_of(rule_file(v1=V1)), 2)
     found = samples(registry)
     assert value(registry, "requests_total", "200", "GET", "all", "shop", "v2") == 3
     gone = [
         key for key in found if key[0] in ("version_weight", "endpoint_up", "requests_in_flight") and "v2" in key[1]
     ]
     assert gone == []
-    registry.declare(BOTH, 3)
+    registry.declare(series_of(BOTH), 3)
     assert value(registry, "requests_total", "200", "GET", "all", "shop", "v2") == 3
     assert value(registry, "config_generation") == 3
 
 
+def test_only_what_is_new_has_yet_to_be_declared(registry: Registry) -> None:
+    """The same rules again leave the event loop next to nothing to do; gauges follow the rules each time."""
+    again = registry.undeclared(BOTH)
+    assert again.counters == again.histograms == []
+    assert (again.gauges, again.weights) == (series_of(BOTH).gauges, series_of(BOTH).weights)
+    fresh = Registry().undeclared(BOTH)
+    assert fresh == series_of(BOTH) and fresh.counters and fresh.histograms
+
+
 def test_a_removed_version_is_seen_while_it_drains(registry: Registry) -> None:
-    registry.declare(rule_file(v1=V1), 2)
+    registry.declare(series_of(rule_file(v1=V1)), 2)
     registry.merge(1, Counts(gauge={"requests_in_flight": {("shop", "v2"): 1}}))
     assert value(registry, "requests_in_flight", "shop", "v2") == 1
     registry.merge(1, Counts(gauge={"requests_in_flight": {("shop", "v2"): 0}}))
@@ -215,7 +225,7 @@ def test_workers_and_what_is_running_are_told() -> None:
 def everything() -> Registry:
     """A registry with at least one series of every metric it knows."""
     registry = Registry()
-    registry.declare(BOTH, 7)
+    registry.declare(series_of(BOTH), 7)
     registry.reloaded("ok", 1_700_000_000.5)
     hard = 'a "quoted"\nback\\slash é'
     added = {name: {tuple(hard for _ in kind.labels): 1.0} for name, kind in COUNTERS.items()}

@@ -6,6 +6,7 @@ from proxy.observe.counters import Counters
 from proxy.observe.exposition import render
 from proxy.observe.metrics import Registry
 from proxy.observe.mirrors import EXAMPLES_MAX
+from proxy.observe.series import series_of
 from proxy.rules.actions import Mirror
 from proxy.rules.model import EndpointSpec, Otherwise, Route, RuleFile, Service, Version
 
@@ -54,7 +55,7 @@ def test_control_keeps_the_last_examples_of_all_workers() -> None:
 
 def test_series_of_mirrored_versions_stand_at_0_and_no_others() -> None:
     registry = Registry()
-    registry.declare(FILE, 1)
+    registry.declare(series_of(FILE), 1)
     text = render(registry)[0].decode()
     for result in ("answered", "same", "different", "timeout", "failed", "too_large", "dropped"):
         assert f'grayhound_mirror_requests_total{{result="{result}",service="s",version="v2"}} 0.0' in text

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -50,7 +51,8 @@ class Workers:
         self.given: list[int] = []
         self.troubles: list[str] = []
 
-    def set_rules(self, rules: Rules) -> None:
+    def set_rules(self, rules: Rules, messages: bytes) -> None:
+        assert messages == rules.messages()
         self.given.append(rules.generation)
 
     async def applied(self, generation: int, timeout_s: float) -> list[str]:
@@ -69,12 +71,18 @@ class Scene:
         self.declared: list[int] = []
         self.results: asyncio.Queue[ReloadResult] = asyncio.Queue()
         self.reloader = Reloader(
-            self.source, self.workers, self._going_live, lambda result, _: self.results.put_nowait(result)
+            self.source, self.workers, self._make_ready, lambda result, _: self.results.put_nowait(result)
         )
 
-    def _going_live(self, _: RuleFile, generation: int) -> None:
-        assert generation not in self.workers.given, "series stand before the workers can count"
-        self.declared.append(generation)
+    def _make_ready(self, _: RuleFile, generation: int) -> Callable[[], None]:
+        assert threading.current_thread() is not threading.main_thread(), "what takes long holds up nobody"
+
+        def going_live() -> None:
+            assert threading.current_thread() is threading.main_thread(), "series are the event loop's"
+            assert generation not in self.workers.given, "series stand before the workers can count"
+            self.declared.append(generation)
+
+        return going_live
 
     async def read(self, text: str) -> ReloadResult:
         self.source.put(text)

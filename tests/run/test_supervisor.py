@@ -91,7 +91,8 @@ async def test_a_stuck_worker_is_replaced(supervisor: Supervisor, monkeypatch: p
 
 async def test_every_worker_gets_each_generation_also_those_born_later(supervisor: Supervisor) -> None:
     """`applied` waits for all; a replacement begins with the current rules."""
-    supervisor.set_rules(Rules.pack(2, RuleFile({}, ())))
+    rules = Rules.pack(2, RuleFile({}, ()))
+    supervisor.set_rules(rules, rules.messages())
     assert await supervisor.applied(2, WAIT_S) == []
     assert [worker.generation for worker in supervisor.workers] == [2, 2]
     first = pid_of(supervisor, 1)
@@ -104,7 +105,8 @@ async def test_rules_that_do_not_arrive_are_said(supervisor: Supervisor) -> None
     """A worker that does not take new rules in time is named."""
     pid = pid_of(supervisor, 2)
     os.kill(pid, signal.SIGSTOP)
-    supervisor.set_rules(Rules.pack(3, RuleFile({}, ())))
+    rules = Rules.pack(3, RuleFile({}, ()))
+    supervisor.set_rules(rules, rules.messages())
     assert await supervisor.applied(3, 0.2) == ["worker 2 has not taken it after 0.2 s"]
     os.kill(pid, signal.SIGCONT)
     assert await supervisor.applied(3, WAIT_S) == []
