@@ -13,6 +13,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -42,6 +43,10 @@ from proxy.tasks import spawn
 THREADS_MAX: Final = 256
 """For files and look-ups of names. Where DNS is dead each look-up hangs for half a minute, of health checks (64 at a
 time), webhooks (100) and queries; the threads that read and write the rule file must not wait for theirs."""
+NICENESS: Final = 5
+"""Of these threads. Where workers need all cores they get a quarter of one, not half, so the largest file takes twice
+as long; and a worker that wakes need not wait for them so often. PERF: a third of the waits of more than 2 ms for the
+core while 10,000 routes are read. The event loop must not starve, and new workers would inherit its niceness."""
 NO_RULES: Final = Rules.pack(0, RuleFile({}, ()))
 
 log = logging.getLogger("grayhound.control")
@@ -112,7 +117,7 @@ class Control:
 
     async def run(self, content: Content, loaded: Loaded, admin_port: int) -> int:
         """Serve until told to end; 0, the exit code. Raises StartError."""
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS_MAX, "control"))
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS_MAX, "control", _give_way))
         self._listen_to_signals()
         self._certificates_changed()
         await self._reloader.go_live(content, loaded)
@@ -231,3 +236,9 @@ class Control:
     def _health_changed(self, up: dict[str, bool]) -> None:
         self._registry.set_health(up)
         self._supervisor.set_health(up)
+
+
+def _give_way() -> None:
+    """Let workers have the core before this thread: on Linux niceness is each thread's own."""
+    with suppress(OSError):  # forbidden: it works all the same
+        os.nice(NICENESS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy.run.control import NICENESS
 from tests.serve import Proxy, Service, services, serving
 
 LIVE_S = 1.0
@@ -150,3 +152,15 @@ async def test_a_save_that_changes_nothing_is_counted(tmp_path: Path, running: P
     config = await running.api("/api/config")
     assert (config["generation"], config["result"], config["faults"]) == (1, "unchanged", [])
     await running.said("is unchanged: generation 1")
+
+
+async def test_only_the_threads_that_read_files_give_way(running: Proxy) -> None:
+    """The event loop and all workers, one that is born later too, keep the rank that the proxy was started with."""
+    os.kill(running.workers()[0], signal.SIGKILL)
+    await running.until(lambda: running.metric("worker_restarts_total"), 1.0)
+    await running.until(lambda: running.metric("workers"), 2.0)
+    threads = [int(task.name) for task in Path(f"/proc/{running.pid}/task").iterdir()]
+    ranks = {task: os.getpriority(os.PRIO_PROCESS, task) for task in (*threads, *running.workers())}
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    assert {ranks.pop(process) for process in (running.pid, *running.workers())} == {own}
+    assert set(ranks.values()) == {min(19, own + NICENESS)}
