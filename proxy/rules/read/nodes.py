@@ -11,9 +11,8 @@ import re
 from dataclasses import field
 from typing import Any, Final
 
-import yaml
-
 from proxy.data import dataclass
+from proxy.rules.read.pyyaml import yaml
 
 TEXT_BYTES_MAX: Final = 16 * 1024 * 1024
 """A rule file of 30,000 routes is some 8 MiB; a bigger file is a mistake, and would stall each reload."""
@@ -26,8 +25,8 @@ _LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _STRING_TAGS: Final = frozenset((None, "!", "tag:yaml.org,2002:str"))
 _OTHER_TAGS: Final = frozenset(f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "int", "float", "bool", "null"))
 
-# YAML 1.1 section 4.1.1. The parser looks as well, but counts in bytes. It stops at lone surrogates.
-_unprintable = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]").search
+# Not of YAML 1.1 section 4.1.1. The parser looks as well, but counts in bytes. It stops at lone surrogates.
+_unprintable = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]").search
 
 Step = str | int
 Path = tuple[Step, ...]
