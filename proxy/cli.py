@@ -50,11 +50,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser(words: Sequence[str]) -> Parser:
-    """Of these words; a command that is not among them has no arguments: `serve` would wait for theirs."""
+    """Of these words. A command that is not among them has no arguments, and stands aside if they begin with another:
+    `serve` would wait for theirs."""
     parser = Parser(prog="grayhound", description="A reverse proxy for gray releases, blue/green and A/B tests.")
     parser.add_argument("--version", action="version", version=f"grayhound {proxy.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    alone = words and words[0] in COMMANDS
     for name, command in COMMANDS.items():
+        if alone and words[0] != name:
+            continue
         added = commands.add_parser(name, help=command.help, description=command.help)
         if name in words:
             command.add_arguments(added)

@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +21,18 @@ EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 ADMIN: Final = "127.0.0.1:9900"
 
-Parser = argparse.ArgumentParser
+
+class Parser(argparse.ArgumentParser):
+    """Knows how wide its help may be. PERF: argparse would import shutil to ask, 0.02 of a start."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=_formatter, **options)
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    with suppress(OSError, ValueError):
+        return argparse.HelpFormatter(prog, width=int(os.environ.get("COLUMNS") or os.get_terminal_size().columns) - 2)
+    return argparse.HelpFormatter(prog, width=78)
 
 
 @dataclass(frozen=True, slots=True)
