@@ -9,23 +9,26 @@ the same, for people and for tracebacks.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from setuptools import setup
 
-COMPILED = [
-    "clock downstream/body downstream/entrance downstream/http1 downstream/https1 downstream/listener",
-    "downstream/pace downstream/visit gateway/exchange gateway/gateway gateway/lane gateway/logged gateway/retry",
-    "gateway/tunnel http/framing http/h1 http/headers http/message http/paths observe/access_lines observe/access_log",
-    "observe/counters protocol rules/choose rules/conditions rules/cookies rules/decision rules/lookup rules/paths",
-    "rules/split rules/sticky rules/table upstream/balance upstream/endpoint upstream/http1 upstream/pool upstream/tls",
-]
+COMPILED = {
+    "": "clock protocol",
+    "downstream": "body entrance http1 https1 listener pace visit",
+    "gateway": "exchange gateway lane logged retry tunnel",
+    "http": "framing h1 headers known message paths",
+    "observe": "access_lines access_log counters",
+    "rules": "choose conditions cookies decision lookup paths split sticky table",
+    "upstream": "balance endpoint http1 pool tls",
+}
 """What a request, its bytes or its connection comes through."""
 
 
 def compiled() -> list[object]:
     from mypyc.build import mypycify
 
-    files = [f"proxy/{name}.py" for names in COMPILED for name in names.split()]
+    files = [str(Path("proxy", folder, f"{name}.py")) for folder, names in COMPILED.items() for name in names.split()]
     return list(mypycify(["--config-file", "pyproject.toml", *files], opt_level="3", group_name="grayhound"))
 
 

@@ -17,8 +17,8 @@ from proxy.downstream.stream import Exchange, Home
 from proxy.downstream.visit import Visit
 from proxy.errors import BadRequest, ProxyError
 from proxy.http.framing import UNTIL_CLOSE, request_length
-from proxy.http.h1 import LastHeads, answer
-from proxy.http.headers import CLOSE, Peer, forward_response, repeatable, wants_close
+from proxy.http.h1 import answer
+from proxy.http.headers import CLOSE, Peer, forward_response, wants_close
 from proxy.http.max_forwards import count_hop
 from proxy.http.message import Fields, RequestHead, ResponseHead
 from proxy.protocol import StreamProtocol
@@ -34,7 +34,7 @@ class Connection(StreamProtocol):
     """
 
     __slots__ = (
-        "_blocked", "_body", "_buffer", "_close", "_encode", "_gateway", "_home", "_in_loop", "_last", "_minor",
+        "_blocked", "_body", "_buffer", "_close", "_encode", "_gateway", "_home", "_in_loop", "_minor",
         "_paused", "_state", "_transport", "_turns", "_unread", "_visiting", "deadline", "exchange", "peer", "resting",
     )  # fmt: skip
 
@@ -49,7 +49,6 @@ class Connection(StreamProtocol):
         self._close = False
         self._encode = False
         self._in_loop = False
-        self._last: LastHeads | None = None
         self._paused = False
         self._blocked = False  # the client does not keep up with what it is sent: no further request begins
         self.peer = peer
@@ -65,14 +64,16 @@ class Connection(StreamProtocol):
     def data_received(self, data: bytes) -> None:
         state = self._state
         if state == _READING_HEAD:
-            last = self._last
-            if last is not None and not self._buffer and not self._blocked and last.reader is self._gateway.reader:
-                head = last.read(data)
+            if not self._buffer and not self._blocked:
+                head = self._gateway.reader.known.read(data, self.peer)
                 if head is not None:
                     self._minor = 1
-                    self._close = False
+                    self._close = b"connection" in head.fields and wants_close(head.fields, 1)
                     self._state = _ANSWERING
-                    self._begin(head, b"", True)
+                    if self._visiting:
+                        self._visit(head, b"", True)
+                    else:
+                        self._begin(head, b"", True)
                     return
             self._read_heads(data)
         elif state == _ANSWERING:
@@ -116,19 +117,23 @@ class Connection(StreamProtocol):
                     count_hop(head)
                 self._close = wants_close(head.fields, head.minor)
                 body, rest = self._first_body(head.fields, rest)
-            if not self._close and repeatable(head):
-                if self._last is None or self._last.reader is not reader:
-                    self._last = LastHeads(reader)
-                self._last.add(data[data.find(b"\r\n") : end], head)
+            reader.known.add(data[:end], head, peer)
         except BadRequest as error:
             self._refuse(error, data)
             return b""
-        done = self._state == _ANSWERING
-        if self._visiting and not (self._close and done and (head.plain or not head.minor)):
-            cast(Visit, self._transport).stay(partial(self._begin, head, body, done))
+        if self._visiting:
+            self._visit(head, body, self._state == _ANSWERING)
         else:
-            self._begin(head, body, done)
+            self._begin(head, body, self._state == _ANSWERING)
         return rest
+
+    def _visit(self, head: RequestHead, body: bytes, done: bool) -> None:
+        """Begin the first exchange of a connection that the event loop does not have yet, and need not have if it ends
+        with that."""
+        if self._close and done and (head.plain or not head.minor):
+            self._begin(head, body, done)
+        else:
+            cast(Visit, self._transport).stay(partial(self._begin, head, body, done))
 
     def _begin(self, head: RequestHead, body: bytes, done: bool) -> None:
         self._turns -= 1
@@ -322,9 +327,7 @@ class Connection(StreamProtocol):
         return before - self._unread >= size
 
     def rest(self) -> None:
-        """Keep only what an idle connection needs."""
         self.resting = True
-        self._last = None
 
     def detach(self) -> tuple[Transport, bytes]:
         transport, self._transport = self._transport, None

@@ -101,7 +101,7 @@ class Guest(Protocol):
         """The deadline has passed, and no exchange is under way."""
 
     def rest(self) -> None:
-        """It has been idle for a while, and is looked at less often: keep only what an idle connection needs."""
+        """It has been idle for a while, and is looked at less often."""
 
     def turn_away(self, error: ProxyError, extra: bytes) -> None:
         """Answer before anything was asked, and end it. `extra` holds further field lines."""

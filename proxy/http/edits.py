@@ -13,7 +13,7 @@ from proxy.http.message import RequestHead, ResponseHead
 FINDERS_REMEMBERED_MAX: Final = 1024
 """Regexes of cut fields, by their names; the routes of a file mostly cut the same few."""
 EDITED_REMEMBERED_MAX: Final = 1024
-"""Edited heads that are remembered, one for a connection and the edits of a decision; then all are forgotten."""
+"""Edited heads that are remembered, one for a known head and the edits of a decision; then all are forgotten."""
 EDITED_BYTES_MAX: Final = 4096
 """Of a head that is remembered; browsers send one or two KiB."""
 _DASH: Final = re.compile(rb"\\-|_")  # as re.escape writes them
@@ -73,12 +73,12 @@ class RequestEdits:
     def __call__(self, head: RequestHead) -> RequestHead:
         """The head that the service is to get. `fields` stay those that the client sent: X-Forwarded-Host tells its.
 
-        PERF: heads of a connection that repeat the lines of one before share its `fields`, and their lines become the
+        PERF: heads that repeat the lines of one before share its `fields`, and their lines become the
         same again: with these remembered, editing such a head and writing it out takes 0.3 of the time.
         """
         key = id(self), id(head.fields)
         known = _edited.get(key)
-        if known is not None and known[1].onward and _has_lines(head, known[2]):
+        if known is not None and known[1].onward is not None and _has_lines(head, known[2]):
             return self._like(head, known[1])
         changed = self._change(head)
         if len(_edited) >= EDITED_REMEMBERED_MAX:

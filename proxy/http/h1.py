@@ -20,6 +20,7 @@ import httptools
 from proxy.errors import BadRequest, BadResponse
 from proxy.http.framing import BODILESS, CHUNKED, LENGTH_DIGITS_MAX
 from proxy.http.headers import CLOSE, USUAL_CONNECTIONS, find_date, nominated
+from proxy.http.known import KnownHeads
 from proxy.http.message import Fields, RequestHead, ResponseHead
 from proxy.http.paths import matched_path
 
@@ -34,10 +35,6 @@ RESPONSE_FIELDS: Final = frozenset(
 )  # fmt: skip
 HOSTS_REMEMBERED_MAX: Final = 1024
 """Host values whose checked form is remembered by a reader; a proxy serves a few hosts, a scanner sends thousands."""
-HEADS_REMEMBERED_MAX: Final = 4
-"""Per connection, while it is busy: a browser has a few kinds, for pages, styles, scripts and pictures."""
-USUAL_HEAD_BYTES_MAX: Final = 8192
-"""The largest head that is not read whole again though it repeats the fields of the one before."""
 STATUS_LINES_REMEMBERED_MAX: Final = 256
 """Status lines whose meaning is remembered; services send some twenty."""
 
@@ -48,11 +45,7 @@ _METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+ ").match
 _OTHER_VERSION = re.compile(rb"[^ \r\n]+ [^ \r\n]+ HTTP/(?!1\.[01]\r)[0-9]\.[0-9]\r\n").match
 _UNUSUAL = re.compile(rb"[%#]|/\.").search  # what may make a path to be matched differ from the one sent
 _ZERO: Final = ord("0")
-# A request line as nearly all are: nothing in it is left to decide, and llhttp would find no fault with it.
 _LATER_MINOR = re.compile(rb"([^ \r\n]+ [^ \r\n]+ HTTP/1\.)[2-9](?=\r\n)").match  # read as 1.1 (RFC 9110 section 2.5)
-_USUAL_LINE = re.compile(
-    rb"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) ((/[!\"$&->@-~]*)(?:\?([!\"$->@-~?]*))?) HTTP/1\.1"
-).fullmatch
 _SLASH: Final = ord("/")
 _CONNECTION: Final = (b"connection",)
 _CAPITAL_A: Final = ord("A")
@@ -87,15 +80,16 @@ _NOBODY: Final = _Nobody()
 
 
 class RequestReader:
-    """Reads request heads, keeping the fields that the house and the rules (`needs`) read."""
+    """Reads request heads, keeping the fields that the house and the rules (`needs`) read. known: what came lately."""
 
-    __slots__ = ("_find", "_hosts", "_plain")
+    __slots__ = ("_find", "_hosts", "_plain", "known")
 
     def __init__(self, needs: frozenset[bytes] = frozenset()) -> None:
         spoken_for = field_finder(REQUEST_FIELDS - {b"host"}, FORGEABLE)
         self._plain = frozenset(name for name in needs if not spoken_for(b"\r\n%b:" % name)) | {b"host", b"connection"}
         self._find = field_finder(REQUEST_FIELDS | needs, FORGEABLE)
         self._hosts: dict[bytes, bytes] = {}
+        self.known = KnownHeads()
 
     def read(self, raw: bytes) -> RequestHead:
         """The head in `raw`, which ends with its empty line. Raises BadRequest (400, 501, 505)."""
@@ -147,41 +141,6 @@ class RequestReader:
             self._hosts.clear()
         self._hosts[value] = host
         return host
-
-
-class LastHeads:
-    """The last few heads of one connection that others may repeat (headers.repeatable), as `reader` read them.
-
-    PERF: a client mostly repeats the fields of one of its last requests to the byte, so that only the request line is
-    new: 0.3 of the time of reading all of it. (HPACK rests on the same habit.)
-    """
-
-    __slots__ = ("_known", "reader")
-
-    def __init__(self, reader: RequestReader) -> None:
-        self.reader = reader
-        self._known: list[tuple[bytes, RequestHead]] = []
-
-    def add(self, lines: bytes, head: RequestHead) -> None:
-        """A head, and its bytes from the end of its first line on."""
-        if len(self._known) >= HEADS_REMEMBERED_MAX:
-            self._known.pop()
-        self._known.insert(0, (lines, head))
-
-    def read(self, data: bytes) -> RequestHead | None:
-        """The head in `data`, if it is a request line and then the lines of a known one; else None: it must be read."""
-        for lines, last in self._known:
-            if data.endswith(lines) and len(data) <= USUAL_HEAD_BYTES_MAX:
-                line = _USUAL_LINE(data, 0, len(data) - len(lines))
-                if line is not None:
-                    method, target, path, query = line.groups(b"")
-                    if path.find(b"/.") >= 0:
-                        return None  # dot segments, which may be refused
-                    fields, client, scheme = last.fields, last.client, last.scheme
-                    head = RequestHead(method, target, 1, last.host, path, query, fields, data, client, scheme, True)
-                    head.cut, head.onward = last.cut, last.onward
-                    return head
-        return None
 
 
 def _host_of(value: bytes) -> bytes | None:

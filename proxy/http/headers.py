@@ -100,7 +100,7 @@ class Peer:
     that are the same for every request of a client that is not trusted.
     """
 
-    __slots__ = ("_proxies", "address", "scheme", "trusted", "written")
+    __slots__ = ("_proxies", "address", "own", "scheme", "trusted", "written")
 
     def __init__(self, address: str, scheme: bytes, proxies: tuple[Network, ...]) -> None:
         self.address = address
@@ -108,6 +108,7 @@ class Peer:
         self.trusted = bool(proxies) and _in(address, proxies)
         self._proxies = proxies
         self.written = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\n" % (address.encode(), scheme)
+        self.own = b"" if self.trusted else self.written
 
     def admit(self, head: RequestHead) -> None:
         """Say in `head` who the client is, how it came and what must not pass on; forget what is not believed of it.
@@ -187,10 +188,11 @@ def forward_request(
     """
     fields = head.fields
     raw = head.raw
-    if not head.onward and repeatable(head):
+    if head.onward is None and repeatable(head):
         head.onward = _onward(head, peer)
-    if head.onward:
-        return b"".join((raw[: raw.find(b"\r\n")], head.onward, request_id, b"\r\n", tail))
+    if head.onward is not None:
+        lines, named = head.onward
+        return b"".join((raw[: raw.find(b"\r\n")], lines, peer.own, named, request_id, b"\r\n", tail))
     own_target = head.target[:1] == b"/" or head.target == b"*"
     if head.cut or not own_target or not head.host:
         raw = _without_private_fields(head, own_target)
@@ -217,10 +219,10 @@ def repeatable(head: RequestHead) -> bool:
     )
 
 
-def _onward(head: RequestHead, peer: Peer) -> bytes:
+def _onward(head: RequestHead, peer: Peer) -> tuple[bytes, bytes]:
     raw = _without_private_fields(head, True) if head.cut else head.raw
     forwarded = peer.forwarded(head.fields, head.fields[b"host"][0])
-    return b"".join((raw[raw.find(b"\r\n") : -2], forwarded, b"X-Request-Id: "))
+    return raw[raw.find(b"\r\n") : -2], forwarded.removeprefix(peer.own) + b"X-Request-Id: "
 
 
 def _without_private_fields(head: RequestHead, own_target: bool) -> bytes:

@@ -36,9 +36,9 @@ class RequestHead:
     with the empty line. cut: names of fields that must not pass on. client: the client's address, without trusted
     proxies; scheme: b"http" or b"https", as the client came. plain: HTTP/1.1, a Host, a target that begins
     with `/`, and no field asks for a second look: none speaks of a body, of another protocol, of the connection but
-    that it ends or stays, or (but for heads that repeat the one before) in a proxy's name. onward: the lines after the
-    first as they pass on, with what the proxy adds for this client, up to the value of X-Request-Id; b"" until a head
-    passes on that others may repeat.
+    that it ends or stays, or (but for heads that repeat the one before) in a proxy's name. onward: of a head that
+    others may repeat, once it has passed on: its lines after the first as they pass on, up to those of its sender
+    (Peer.own), and from there to the value of X-Request-Id.
     """
 
     __slots__ = (
@@ -84,7 +84,7 @@ class RequestHead:
         self.scheme = scheme
         self.plain = plain
         self.cut: Sequence[bytes] = ()
-        self.onward = b""
+        self.onward: tuple[bytes, bytes] | None = None
         self._arguments: Fields | None = None
 
     def cookie(self, name: bytes) -> bytes | None:
