@@ -6,6 +6,7 @@ import pytest
 
 from proxy.errors import BadRequest, BadResponse
 from proxy.http.h1 import (
+    HOST_BYTES_MAX,
     HOSTS_REMEMBERED_MAX,
     RequestReader,
     answer,
@@ -52,11 +53,15 @@ def test_value_that_looks_like_a_field_is_none() -> None:
 
 
 def test_hosts_are_remembered_within_limits() -> None:
-    """A scanner's thousand names do not stay."""
+    """A scanner's thousands of names do not stay, nor one that is none of DNS."""
     reader = RequestReader()
     for number in range(HOSTS_REMEMBERED_MAX + 10):
         assert reader.read(wire("GET / HTTP/1.1", f"Host: H{number}")).host == b"h%d" % number
     assert len(reader._hosts) <= HOSTS_REMEMBERED_MAX
+    reader, long = RequestReader(), b"h" * HOST_BYTES_MAX
+    assert reader.read(wire("GET / HTTP/1.1", f"Host: {long.decode()}")).host == long
+    assert reader.read(wire("GET / HTTP/1.1", f"Host: {long.decode()}H")).host == long + b"h"
+    assert list(reader._hosts) == [long]
     assert reader.read(wire("GET / HTTP/1.0")).host == b""
 
 
