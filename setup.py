@@ -19,8 +19,8 @@ COMPILED = {
     "gateway": "exchange gateway lane logged retry tunnel",
     "http": "framing h1 headers known message paths",
     "observe": "access_lines access_log counters",
-    "rules": "choose conditions cookies decision lookup paths split sticky table",
-    "upstream": "balance endpoint http1 pool tls",
+    "rules": "choose conditions decision lookup paths split sticky table",
+    "upstream": "balance endpoint http1 https1 pool",
 }
 """What a request, its bytes or its connection comes through."""
 

@@ -64,8 +64,8 @@ class Decision:
         )
 
     def __repr__(self) -> str:
-        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)
-        return f"Decision({fields})"
+        names = f"route={self.route!r}, version={self.version!r}, rule={self.rule!r}, reason={self.reason!r}"
+        return f"Decision({names}, status={self.status}, number={self.number})"
 
 
 Decide = Callable[[RequestHead], Decision | None]

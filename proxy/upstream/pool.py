@@ -14,9 +14,9 @@ from proxy.errors import ProxyError
 from proxy.rules.model import Limits
 from proxy.tasks import spawn
 from proxy.upstream.http1 import Connection, upstream_error
+from proxy.upstream.https1 import CLOSE_NOTIFY_S, TlsConnection
 from proxy.upstream.resolver import Addresses, Resolve, numeric, system_resolve
 from proxy.upstream.stream import ResponseSink
-from proxy.upstream.tls import CLOSE_NOTIFY_S, TlsConnection
 
 IDLE_S: Final = 60.0
 """How long a connection waits for its next request; as nginx. What the endpoint closes earlier leaves the pool then."""

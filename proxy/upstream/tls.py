@@ -1,9 +1,8 @@
-"""Connections to `https://` endpoints: what secures them, and how they end."""
+"""What secures connections to `https://` endpoints."""
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
 from dataclasses import field
 from functools import lru_cache
 from typing import Final
@@ -12,10 +11,7 @@ from proxy import pem
 from proxy.data import dataclass
 from proxy.rules.model import RuleFile
 from proxy.rules.tls import Tls
-from proxy.upstream.http1 import _CLOSE, Connection, Owner
 
-CLOSE_NOTIFY_S: Final = 5.0
-"""How long an endpoint may take to answer our close_notify; until then its connection counts as open."""
 CONTEXTS_MAX: Final = 256
 """Different ways to secure connections that are kept ready; each has its own copy of the CAs, some 100 KiB."""
 
@@ -58,27 +54,3 @@ def client_context(security: Security) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
-
-
-class TlsConnection(Connection):
-    """A connection to an endpoint, its handshake done. failed: told of trouble with TLS that comes later, as when the
-    endpoint refuses our certificate (TLS 1.3)."""
-
-    __slots__ = ("_ended", "_failed")
-
-    def __init__(self, pool: Owner, failed: Callable[[ssl.SSLError], None]) -> None:
-        super().__init__(pool)
-        self._failed = failed
-        self._ended = False
-
-    def eof_received(self) -> bool | None:
-        self._ended = True
-        return super().eof_received()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if isinstance(exc, ssl.SSLError):
-            self._failed(exc)
-        elif exc is None and not self._ended and self._reading == _CLOSE:
-            # Without a close_notify anybody may have cut the connection: the body is not whole (RFC 9112 section 9.8).
-            exc = ConnectionResetError("no close_notify")
-        super().connection_lost(exc)
