@@ -155,9 +155,9 @@ async def test_draining_refuses_and_answers_with_close() -> None:
         assert await client.hear_all() == OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
 
 
-async def test_requests_of_one_connection_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_requests_of_one_connection_have_a_limit(constants: pytest.MonkeyPatch) -> None:
     """The last answer says so; what the client had sent on is not answered, and it can read what was."""
-    monkeypatch.setattr(limits, "REQUESTS_MAX", 3)
+    constants.setattr(limits, "REQUESTS_MAX", 3)
     last = OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
     async with stage() as the, the.client() as client:
         await client.say(GET * 5)

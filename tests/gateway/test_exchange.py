@@ -240,11 +240,11 @@ async def test_body_of_a_retried_request_is_sent_whole() -> None:
 
 
 @pytest.fixture
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+def patience(constants: pytest.MonkeyPatch) -> None:
     """The wait before a second retry is longer than any test."""
-    monkeypatch.setattr(retry, "BACKOFF_S", 60.0)
-    monkeypatch.setattr(retry, "BACKOFF_MAX_S", 60.0)
-    monkeypatch.setattr(retry, "random", lambda: 1.0)
+    constants.setattr(retry, "BACKOFF_S", 60.0)
+    constants.setattr(retry, "BACKOFF_MAX_S", 60.0)
+    constants.setattr(retry, "random", lambda: 1.0)
 
 
 @pytest.mark.usefixtures("patience")

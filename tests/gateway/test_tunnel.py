@@ -210,9 +210,9 @@ async def test_least_requests_heeds_tunnels() -> None:
         assert len(other.heard) == 6
 
 
-async def test_who_does_not_read_the_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_does_not_read_the_end_is_cut(constants: pytest.MonkeyPatch) -> None:
     """The upstream has said all and left: its place is free at once, and the client has its time to read, no more."""
-    monkeypatch.setattr("proxy.gateway.tunnel.FLUSH_S", 0.1)
+    constants.setattr("proxy.gateway.tunnel.FLUSH_S", 0.1)
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readexactly(1)

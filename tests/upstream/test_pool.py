@@ -55,9 +55,9 @@ async def test_idle_connections_end_in_time() -> None:
         await until(lambda: pool.open == 0, "it has ended")
 
 
-async def test_number_of_idle_connections_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_number_of_idle_connections_has_a_limit(constants: pytest.MonkeyPatch) -> None:
     """One more is closed when its request ends."""
-    monkeypatch.setattr(pool_module, "IDLE_CONNECTIONS_MAX", 1)
+    constants.setattr(pool_module, "IDLE_CONNECTIONS_MAX", 1)
     async with pool_of(Upstream()) as pool:
         ears = [await served(pool) for _ in range(2)]
         for ear in ears:
