@@ -108,6 +108,47 @@ def test_only_h1_knows_the_parser() -> None:
     assert known <= {"proxy.http.h1"}
 
 
+def compile_list() -> set[str]:
+    """The modules that setup.py compiles. It is read, not run."""
+    statements = ast.parse((ROOT / "setup.py").read_text()).body
+    (value,) = (each.value for each in statements if isinstance(each, ast.Assign) and "COMPILED" in ast.unparse(each))
+    folders: dict[str, str] = ast.literal_eval(value)
+    return {".".join(filter(None, ("proxy", folder, name))) for folder in folders for name in folders[folder].split()}
+
+
+COMPILED = compile_list()
+BASES_OF_NONE = {"Protocol", "NamedTuple", "dict"}  # a class may have these, compiled or not
+
+
+def bases(module: str) -> Iterator[tuple[str, str]]:
+    """Each class of a module with each of its bases: the module that has it, or its name where that is none of ours."""
+    tree = TREES[module]
+    homes = {alias.asname or alias.name: node.module or "" for node in ast.walk(tree)
+             if isinstance(node, ast.ImportFrom) for alias in node.names}  # fmt: skip
+    classes = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    for name, node in classes.items():
+        for base in (ast.unparse(base).partition("[")[0] for base in node.bases):
+            home = module if base in classes else homes.get(base, base)
+            yield name, home if home in TREES else base
+
+
+def test_what_is_compiled_is_there_and_has_all_of_its_family() -> None:
+    """A class of compiled code has compiled bases, and nothing else can inherit from it."""
+    assert TREES.keys() >= COMPILED
+    for module in TREES:
+        for name, base in bases(module):
+            if module in COMPILED:
+                assert base in COMPILED | BASES_OF_NONE, f"{module}.{name} is compiled, and {base} is not"
+            else:
+                assert base not in COMPILED, f"{base} is compiled, and {module}.{name} is not (setup.py)"
+
+
+def test_nothing_compiled_is_a_dataclass() -> None:
+    """The compiler takes ours for the standard library's, and compiled ones that are equal would differ."""
+    for module in COMPILED:
+        assert not [name for name in imports(module) if name == "proxy.data"], module
+
+
 def test_files_and_functions_fit() -> None:
     """A file has at most 400 lines, a function at most 70: it fits one noun, and a screen."""
     for module, tree in TREES.items():
