@@ -208,8 +208,11 @@ async def start(
     before: tuple[str, ...] = (),
     files: tuple[int, int] | None = None,
 ) -> asyncio.subprocess.Process:
-    """One command as a process; as for `serving`."""
+    """One command as a process; as for `serving`. A PYTHONPATH comes before ours, which may lead to compiled code."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GRAYHOUND_")}
+    environ = environ or {}
+    if "PYTHONPATH" in environ:
+        environ = environ | {"PYTHONPATH": f"{environ['PYTHONPATH']}{os.pathsep}{kept.get('PYTHONPATH', '')}"}
     limits = ("prlimit", f"--nofile={files[0]}:{files[1]}") if files else ()
     return await asyncio.create_subprocess_exec(
         *before,
@@ -220,6 +223,6 @@ async def start(
         *arguments,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env=kept | (environ or {}),
+        env=kept | environ,
         cwd=Path(__file__).parent.parent,
     )
