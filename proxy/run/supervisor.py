@@ -32,6 +32,8 @@ REAP_S: Final = 2.0
 """From a worker's closing its channel to its end; one that takes longer is killed."""
 BEGIN_S: Final = 30.0
 """For a worker to begin when it relieves another; one that takes longer is given up, and the other stays."""
+UNBORN_PAUSE_S: Final = 5.0
+"""Before it is tried again to start a worker where there could be none."""
 COUNT_S: Final = 0.15
 """For workers to hand in their counts when someone asks; one that is held up for longer is not waited for."""
 TURN_S: Final = 1.0
@@ -277,7 +279,20 @@ class Supervisor:
             leave(self._sockets[worker.number - 1])  # nobody will accept for a while
             if await self._ends_within(pause_s):
                 return
-        await self._born(worker.number, deaths)
+        await self._reborn(worker.number, deaths)
+
+    async def _reborn(self, number: int, deaths: int) -> None:
+        """Another worker for a number that has none; what keeps it from being born, as a limit of processes, passes."""
+        while True:
+            try:
+                await self._born(number, deaths)
+                return
+            except OSError as error:
+                why = error.strerror or error
+                log.error("worker %d cannot be started: %s; tried again in %g s", number, why, UNBORN_PAUSE_S)
+            leave(self._sockets[number - 1])
+            if await self._ends_within(UNBORN_PAUSE_S):
+                return
 
     def _has_other(self, dead: Process) -> bool:
         """Whether another has its number already: who was to relieve it, or whom it was to relieve."""

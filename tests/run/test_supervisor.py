@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -14,13 +16,25 @@ from proxy.observe.metrics import Registry
 from proxy.rules.model import RuleFile
 from proxy.run import process
 from proxy.run import supervisor as supervisor_module
-from proxy.run.birth import Nursery, exec_nursery
+from proxy.run.birth import Birth, Nursery, exec_nursery
 from proxy.run.channel import Rules, Start
 from proxy.run.ports import reserve
 from proxy.run.supervisor import Supervisor
 from proxy.settings import Listen, Settings
 
 WAIT_S = 30.0
+
+
+class Reluctant(Nursery):
+    """A nursery that can be told to refuse."""
+
+    refusals = 0
+
+    def bear(self, listening: Sequence[socket.socket]) -> Birth:
+        if self.refusals:
+            Reluctant.refusals -= 1
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return super().bear(listening)
 
 
 @pytest.fixture
@@ -30,7 +44,7 @@ async def supervisor() -> AsyncIterator[Supervisor]:
     reserved = reserve((Listen("127.0.0.1", 0),), 2)
     settings = replace(Settings("rules.yaml"), workers=2)
     start = Start(settings, reserved.addresses, Rules.pack(1, RuleFile({}, ())), {})
-    nursery = Nursery(exec_nursery())
+    nursery = Reluctant(exec_nursery())
     started = Supervisor(start, reserved.sockets, nursery, Registry())
     loop.add_signal_handler(signal.SIGCHLD, started.reap)
     for sockets in reserved.sockets:
@@ -87,6 +101,18 @@ async def test_a_stuck_worker_is_replaced(supervisor: Supervisor, monkeypatch: p
     stuck = pid_of(supervisor, 1)
     os.kill(stuck, signal.SIGSTOP)
     await until(lambda: pid_of(supervisor, 1) not in (0, stuck))
+
+
+async def test_a_worker_that_cannot_be_born_is_tried_again(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where the system has no process to spare, others accept, and the number is not given up."""
+    monkeypatch.setattr(supervisor_module, "UNBORN_PAUSE_S", 0.05)
+    Reluctant.refusals = 2
+    first = pid_of(supervisor, 1)
+    os.kill(first, signal.SIGKILL)
+    await until(lambda: pid_of(supervisor, 1) not in (0, first) and supervisor.accepting == 2)
+    assert caplog.text.count("worker 1 cannot be started: Resource temporarily unavailable; tried again in") == 2
 
 
 async def test_every_worker_gets_each_generation_also_those_born_later(supervisor: Supervisor) -> None:
