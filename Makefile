@@ -51,9 +51,13 @@ $(COMPILED)/.built: $(INSTALLED) setup.py pyproject.toml $(shell find proxy -nam
 	GRAYHOUND_COMPILED=1 $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --target $(COMPILED) .
 	@touch $@
 
+# What says something of the data plane: its own tests, and those of the real process that send it requests.
+DATA_PLANE := downstream gateway http upstream observe rules fuzz/test_rules.py fuzz/test_stickiness.py fuzz/test_wire.py
+REQUESTS := access_log actions drain hostile life mirror proxy_protocol reload sticky streaming tls tracing upstreams
+
 test-compiled: $(COMPILED)/.built
 	PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/$(COMPILED):$(CURDIR) $(BIN)/python -m pytest -n auto --dist loadfile --import-mode=append \
-	    tests/downstream tests/gateway tests/http tests/upstream tests/observe tests/integration
+	    $(DATA_PLANE:%=tests/%) $(REQUESTS:%=tests/integration/test_%.py)
 
 .PHONY: bench-tools
 bench-tools: $(INSTALLED)
