@@ -16,7 +16,7 @@ from setuptools import setup
 COMPILED = {
     "": "clock protocol",
     "downstream": "body entrance http1 https1 listener pace visit",
-    "gateway": "exchange gateway lane logged retry tunnel",
+    "gateway": "exchange gateway lane logged retry state tunnel",
     "http": "framing h1 headers known message paths",
     "observe": "access_lines access_log counters",
     "rules": "choose conditions decision lookup paths split sticky table",

@@ -10,7 +10,7 @@ from benchmarks.drive import Aim
 from benchmarks.load import BROWSER_FIELDS, Load, Message
 from benchmarks.peers.base import Setup
 
-HEADS = 1000  # different ones, before they come again: more than any proxy remembers of a connection
+HEADS = 10_000  # different ones, before they come again: more than any proxy remembers
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,10 @@ def _of(person: int, message: Message) -> Message:
     return replace(message, fields=message.fields | {"Cookie": cookie})
 
 
-def _people(path: str) -> list[Message]:
-    """The same mix from so many people that a connection hardly ever carries the same fields twice in a row."""
-    return [_of(person, message) for person, message in enumerate(mix(path) * 4)]
+def _people(path: str, count: int) -> list[Message]:
+    """The same mix from so many people in turn, on every connection."""
+    kinds = mix(path)
+    return [_of(person, kinds[person % len(kinds)]) for person in range(count)]
 
 
 def _hosts(setup: Setup, asked: int) -> list[Message]:
@@ -65,8 +66,8 @@ FEW, MANY = Setup(routes=10), Setup(routes=10_000)
 
 CASES = [
     Case("small", "12 bytes, 10 browser header fields, 3 in 10 match a rule", mix("/")),
-    # What a proxy saves by knowing the last head again it cannot save here; connections of real clients lie between.
-    Case("new", "small, no head like the one before it on a connection, either way", _people("/new")),
+    # What a proxy saves by knowing heads again it cannot save here; real clients lie between.
+    Case("new", "small, no head like one of the last thousands, either way", _people("/new", HEADS)),
     Case("10k", "10 KiB down, the same requests", mix("/10k")),
     # A MiB is more than socket buffers hold: few connections, or it is the kernel's memory that is measured.
     Case("1m", "1 MiB down", mix("/1m"), connections=8),
@@ -81,7 +82,7 @@ CASES = [
         capacity=0.5,
     ),
     Case("log", "small, a JSON line for each request in a file", mix("/"), setup=Setup(access_log=True)),
-    Case("sticky", "small, of 40 people, the rest split by a cookie of theirs", _people("/"), setup=Setup(sticky=True)),
+    Case("sticky", "small, of 40 people, the rest split by a cookie of theirs", _people("/", 40), setup=Setup(sticky=True)),
     Case("tls", "small, by TLS 1.3 on kept connections", mix("/"), setup=Setup(tls=True)),
     Case(
         "websocket",

@@ -12,10 +12,10 @@ from typing import Final
 from proxy.http.headers import Peer, repeatable
 from proxy.http.message import RequestHead
 
-HEADS_MAX: Final = 512
+HEADS_MAX: Final = 1024
 """Remembered, and as many again of those before: the people who are there at one time. 3 KiB each, as browsers ask."""
 HEAD_BYTES_MAX: Final = 4096
-"""The largest head that is remembered: all of them take 12 MiB at most."""
+"""The largest head that is remembered: all of them take 24 MiB at most."""
 
 # A request line as nearly all are: nothing in it is left to decide, and llhttp would find no fault with it.
 _USUAL_LINE = re.compile(
