@@ -6,7 +6,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNS := $(VENV)/.runs
 INSTALLED := $(VENV)/.installed
-COMPILED := build/compiled
 
 .PHONY: help demo test check compiled test-compiled bench clean
 
@@ -14,7 +13,7 @@ help:
 	@echo "make demo    an old and a new sample service, the proxy before them, and lines to try"
 	@echo "make test    style, types and every test"
 	@echo "make check   style and types only"
-	@echo "make compiled       the data plane as C, in $(COMPILED) (needs a C compiler)"
+	@echo "make compiled       the data plane as C, in build/compiled (needs a C compiler)"
 	@echo "make test-compiled  the tests of that"
 	@echo "make bench   cost per request against nginx, HAProxy, Envoy, Caddy (needs Debian packages: make bench-tools)"
 	@echo "make clean   remove what was installed and built"
@@ -44,19 +43,15 @@ test: check
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 # The same files, compiled; a folder to put before all others on PYTHONPATH.
-compiled: $(COMPILED)/.built
-
-$(COMPILED)/.built: $(INSTALLED) setup.py pyproject.toml $(shell find proxy -name '*.py')
-	@rm -rf $(COMPILED)
-	GRAYHOUND_COMPILED=1 $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --target $(COMPILED) .
-	@touch $@
+compiled: $(INSTALLED)
+	@$(BIN)/python -m benchmarks.compiled
 
 # What says something of the data plane: its own tests, and those of the real process that send it requests.
 DATA_PLANE := downstream gateway http upstream observe rules fuzz/test_rules.py fuzz/test_stickiness.py fuzz/test_wire.py
 REQUESTS := access_log actions drain hostile life mirror proxy_protocol reload sticky streaming tls tracing upstreams
 
-test-compiled: $(COMPILED)/.built
-	PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/$(COMPILED):$(CURDIR) $(BIN)/python -m pytest -n auto --dist loadfile --import-mode=append \
+test-compiled: compiled
+	PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/build/compiled:$(CURDIR) $(BIN)/python -m pytest -n auto --dist loadfile --import-mode=append \
 	    $(DATA_PLANE:%=tests/%) $(REQUESTS:%=tests/integration/test_%.py)
 
 .PHONY: bench-tools

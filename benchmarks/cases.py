@@ -82,7 +82,12 @@ CASES = [
         capacity=0.5,
     ),
     Case("log", "small, a JSON line for each request in a file", mix("/"), setup=Setup(access_log=True)),
-    Case("sticky", "small, of 40 people, the rest split by a cookie of theirs", _people("/", 40), setup=Setup(sticky=True)),
+    Case(
+        "sticky",
+        "small, of 40 people, the rest split by a cookie of theirs",
+        _people("/", 40),
+        setup=Setup(sticky=True),
+    ),
     Case("tls", "small, by TLS 1.3 on kept connections", mix("/"), setup=Setup(tls=True)),
     Case(
         "websocket",

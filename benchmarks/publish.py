@@ -25,7 +25,9 @@ from benchmarks.soak import process_name
 
 ROOT = Path(__file__).resolve().parent.parent
 COMPARE = FOLDER / "compare.json"
-TITLES = {"nginx": "nginx", "haproxy": "HAProxy", "envoy": "Envoy", "caddy": "Caddy", "grayhound": "Grayhound"}
+TITLES = {"nginx": "nginx", "haproxy": "HAProxy", "envoy": "Envoy", "caddy": "Caddy", "grayhound": "Grayhound"} | {
+    "source": "Grayhound, not compiled"
+}
 DRAWN = {  # the panels of README's picture
     "small": "Small response, browser headers",
     "10k": "10 KiB response",

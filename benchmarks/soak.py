@@ -26,7 +26,7 @@ from statistics import median
 from benchmarks import load, report
 from benchmarks.cases import mix
 from benchmarks.peers.base import Setup, Site
-from benchmarks.peers.grayhound import PEER, command, workers
+from benchmarks.peers.grayhound import PEER, workers
 from benchmarks.processes import accepts, end_by_signals, free_port, resident_bytes, running, wait_until
 from benchmarks.results import FOLDER
 
@@ -84,7 +84,7 @@ def soak(minutes: float, workers: int) -> list[Interval]:
         site = Site(folder, free_port(), free_port(), ports, Setup(workers=workers))
         log = folder / "output.log"
         process = stack.enter_context(
-            running(command(sys.executable, site), cores[0] if workers == 1 else None, log, ROOT)
+            running(PEER.command(str(PEER.find()), site), cores[0] if workers == 1 else None, log, ROOT)
         )
         wait_until(lambda: PEER.ready(site), process, log)
         lua = folder / "wrk.lua"

