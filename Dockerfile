@@ -12,7 +12,7 @@ RUN apt-get update \
     && python -m pip install --no-cache-dir "mypy[mypyc]>=1.11,<3" "setuptools>=68"
 COPY pyproject.toml setup.py README.md LICENSE ./
 COPY proxy ./proxy
-ENV GRAYHOUND_COMPILED=1
+ENV COMPILE_GRAYHOUND=1
 RUN python -m pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels .
 ARG EXTRAS=
 RUN python -m venv --without-pip /opt/grayhound \

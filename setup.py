@@ -1,6 +1,6 @@
 """What pyproject.toml has no words for: the data plane as C, compiled by mypyc from the same files.
 
-GRAYHOUND_COMPILED=1 pip install --no-build-isolation .      needs a C compiler, mypy and setuptools
+COMPILE_GRAYHOUND=1 pip install --no-build-isolation .      needs a C compiler, mypy and setuptools
 
 Without that variable nothing is compiled, and nothing of it is needed. Beside each compiled file stands its source all
 the same, for people and for tracebacks.
@@ -34,4 +34,4 @@ def compiled() -> list[object]:
     return list(mypycify([*options, *files], opt_level="3", group_name="grayhound"))
 
 
-setup(ext_modules=compiled() if os.environ.get("GRAYHOUND_COMPILED") == "1" else [])
+setup(ext_modules=compiled() if os.environ.get("COMPILE_GRAYHOUND") == "1" else [])

@@ -42,7 +42,7 @@ def _make() -> bool:
     install = ["install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-build-isolation"]
     subprocess.run(
         [sys.executable, "-m", "pip", *install, "--target", FOLDER, "."],
-        cwd=ROOT, env=os.environ | {"GRAYHOUND_COMPILED": "1"}, check=True,
+        cwd=ROOT, env=os.environ | {"COMPILE_GRAYHOUND": "1"}, check=True,
     )  # fmt: skip
     MADE.touch()
     return True

@@ -36,7 +36,7 @@ POD = of("Deployment")["spec"]["template"]
 CONTAINER = POD["spec"]["containers"][0]
 ENVIRONMENT = {variable["name"]: variable["value"] for variable in CONTAINER["env"]}
 PORTS = {port["name"]: port["containerPort"] for port in CONTAINER["ports"]}
-IMAGE_ENVIRONMENT = dict(re.findall(r"(GRAYHOUND_[A-Z_]+)=(\S+)", DOCKERFILE.rpartition("\nFROM ")[2]))
+IMAGE_ENVIRONMENT = dict(re.findall(r"(GRAYHOUND_[A-Z_]+)=(\S+)", DOCKERFILE))
 
 
 # --- The image -----------------------------------------------------------------------------------------------------
