@@ -9,7 +9,7 @@ WORKDIR /src
 RUN apt-get update \
     && apt-get install -y --no-install-recommends gcc libc6-dev \
     && rm -rf /var/lib/apt/lists/* \
-    && python -m pip install --no-cache-dir "mypy[mypyc]>=1.11,<3" "setuptools>=68"
+    && python -m pip install --no-cache-dir "mypy[mypyc]>=2.4,<3" "setuptools>=68"
 COPY pyproject.toml setup.py README.md LICENSE ./
 COPY proxy ./proxy
 ENV COMPILE_GRAYHOUND=1
