@@ -93,6 +93,6 @@ PROBES = [
     Probe("idle", "memory for each of 3,000 idle connections", "KiB", idle, 4.0, rounds_max=1),
     Probe("start", "from exec to the first 200, one worker", "s", start, 1.0),
     Probe(
-        "pause", "longest request at 500 a second while 10,000 routes are reloaded", "ms", pause, 25.0, MANY, 2, True
+        "pause", "longest request at 500 a second while 10,000 routes are reloaded", "ms", pause, 25.0, MANY, 5, True
     ),
 ]

@@ -25,8 +25,13 @@ from benchmarks.soak import process_name
 
 ROOT = Path(__file__).resolve().parent.parent
 COMPARE = FOLDER / "compare.json"
-TITLES = {"nginx": "nginx", "haproxy": "HAProxy", "envoy": "Envoy", "caddy": "Caddy", "grayhound": "Grayhound"} | {
-    "source": "Grayhound, not compiled"
+TITLES = {
+    "nginx": "nginx",
+    "haproxy": "HAProxy",
+    "envoy": "Envoy",
+    "caddy": "Caddy",
+    "grayhound": "Grayhound",
+    "source": "(not compiled)",
 }
 DRAWN = {  # the panels of README's picture
     "small": "Small response, browser headers",
@@ -72,7 +77,7 @@ def costs(results: Results) -> str:
     """README's picture, its main figures for those who do not see it, and of what it is."""
     small = {peer: median(results.values("small", peer, "cpu_us").values()) for peer in results.peers("small")}
     figures = ", ".join(f"{TITLES.get(peer, peer)} {report.short(cost)} µs" for peer, cost in small.items())
-    versions = ", ".join(_version(results, peer) for peer in small if peer != OURS)
+    versions = ", ".join(_version(results, peer) for peer in small if "grayhound" not in results.machine[peer])
     picture = f"![CPU time of a small request: {figures}](benchmarks/results/costs.svg)"
     return f"{picture}\n\nMeasured on {results.machine['processor']}, against {versions}."
 
