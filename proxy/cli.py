@@ -14,7 +14,6 @@ from proxy.commands.base import (
     EXIT_FAILED,
     EXIT_USAGE,
     Command,
-    Parser,
     UsageError,
     command_in,
     content_of,
@@ -49,10 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return EXIT_FAILED
 
 
-def _parser(words: Sequence[str]) -> Parser:
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     """Of these words. A command that is not among them has no arguments, and stands aside if they begin with another:
     `serve` would wait for theirs."""
-    parser = Parser(prog="grayhound", description="A reverse proxy for gray releases, blue/green and A/B tests.")
+    about = "A reverse proxy for gray releases, blue/green and A/B tests."
+    parser = argparse.ArgumentParser(prog="grayhound", description=about)
     parser.add_argument("--version", action="version", version=f"grayhound {proxy.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     alone = words and words[0] in COMMANDS
@@ -65,14 +65,14 @@ def _parser(words: Sequence[str]) -> Parser:
     return parser
 
 
-def _rules_argument(parser: Parser) -> None:
+def _rules_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("rules", metavar="RULES", help="the rule file")
 
 
 # --- serve ---------------------------------------------------------------------------------------------------------
 
 
-def _serve_arguments(parser: Parser) -> None:
+def _serve_arguments(parser: argparse.ArgumentParser) -> None:
     """One argument per field of Settings; values stay text here and are read in one place, with the environment."""
     for name, option in settings.options().items():
         text = f"{option.help} [{settings.variable(name)}]".replace("%", "%%")
@@ -139,7 +139,7 @@ def _check(given: argparse.Namespace) -> int:
 # --- explain -------------------------------------------------------------------------------------------------------
 
 
-def _explain_arguments(parser: Parser) -> None:
+def _explain_arguments(parser: argparse.ArgumentParser) -> None:
     _rules_argument(parser)
     parser.usage = (  # argparse would say `[METHOD] URL [[METHOD] URL ...]`
         "%(prog)s RULES [METHOD] URL [-H 'NAME: VALUE'] [-b NAME=VALUE]\n"
@@ -189,7 +189,7 @@ def _schema(_: argparse.Namespace) -> int:
     return 0
 
 
-def _no_arguments(_: Parser) -> None:
+def _no_arguments(_: argparse.ArgumentParser) -> None:
     """A command that takes none."""
 
 

@@ -6,7 +6,6 @@ import argparse
 import os
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,25 +21,12 @@ EXIT_USAGE: Final = 2
 ADMIN: Final = "127.0.0.1:9900"
 
 
-class Parser(argparse.ArgumentParser):
-    """Knows how wide its help may be. PERF: argparse would import shutil to ask, 0.02 of a start."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(formatter_class=_formatter, **options)
-
-
-def _formatter(prog: str) -> argparse.HelpFormatter:
-    with suppress(OSError, ValueError):
-        return argparse.HelpFormatter(prog, width=int(os.environ.get("COLUMNS") or os.get_terminal_size().columns) - 2)
-    return argparse.HelpFormatter(prog, width=78)
-
-
 @dataclass(frozen=True, slots=True)
 class Command:
     """One command. run: gives the exit code; what it raises becomes lines on stderr and a code in `main`."""
 
     help: str
-    add_arguments: Callable[[Parser], None]
+    add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
 
 
@@ -68,7 +54,7 @@ def content_of(path: str) -> Content:
         raise StartError(str(error)) from None
 
 
-def admin_argument(parser: Parser) -> None:
+def admin_argument(parser: argparse.ArgumentParser) -> None:
     """Where a running proxy is asked: by default where `serve` in the same environment has its admin port."""
     default = os.environ.get(variable("admin")) or ADMIN
     parser.add_argument(

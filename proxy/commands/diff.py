@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
-from proxy.commands.base import EXIT_FAILED, EXIT_USAGE, Parser, content_of, counted
+from proxy.commands.base import EXIT_FAILED, EXIT_USAGE, content_of, counted
 from proxy.errors import StartError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ GROUPS_MAX: Final = 20
 UNREAD_SHOWN_MAX: Final = 5
 
 
-def add_arguments(parser: Parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("old", metavar="OLD", help="the rule file as it is")
     parser.add_argument("new", metavar="NEW", help="the rule file as it would be")
     parser.add_argument(

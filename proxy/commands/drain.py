@@ -9,14 +9,14 @@ from typing import Final
 from urllib.parse import quote
 
 from proxy.commands.admin_port import ask
-from proxy.commands.base import EXIT_FAILED, Parser, UsageError, admin_argument, admin_url
+from proxy.commands.base import EXIT_FAILED, UsageError, admin_argument, admin_url
 from proxy.settings import read_duration
 
 ASK_S: Final = 2.0
 """How long one question waits at the admin port: as often it is said what is left, if that has changed."""
 
 
-def add_arguments(parser: Parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("service", metavar="SERVICE")
     parser.add_argument("version", metavar="VERSION", help="the one to switch off")
     parser.add_argument("--timeout", metavar="DURATION", default="5m", help="how long to wait (default 5m)")

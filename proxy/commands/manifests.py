@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 
-from proxy.commands.base import Parser, UsageError, content_of, counted, pair
+from proxy.commands.base import UsageError, content_of, counted, pair
 from proxy.errors import StartError
 
 
-def add_arguments(parser: Parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("manifests", metavar="FILE", help="Kubernetes manifests, YAML or JSON; - is standard input")
     where = "where a Service is, if not at its name in the cluster; NAME may be NAMESPACE/NAME, and end in :PORT"
     parser.add_argument("--service", metavar="NAME=URL", action="append", default=[], help=f"{where}; repeatable")

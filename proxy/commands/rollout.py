@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from proxy.commands.admin_port import ask
-from proxy.commands.base import EXIT_FAILED, Parser, UsageError, admin_argument, admin_url
+from proxy.commands.base import EXIT_FAILED, UsageError, admin_argument, admin_url
 from proxy.errors import StartError
 from proxy.settings import variable
 
@@ -31,7 +31,7 @@ WIDTH_MIN: Final = 12
 DONE: Final = ("promoted", "rolled_back")
 
 
-def add_arguments(parser: Parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "verb", metavar="ACT", nargs="?", default="list", help=f"{', '.join(VERBS)}; a NAME alone: status"
     )

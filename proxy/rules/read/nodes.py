@@ -11,8 +11,9 @@ import re
 from dataclasses import field
 from typing import Any, Final
 
+import yaml
+
 from proxy.data import dataclass
-from proxy.rules.read.pyyaml import yaml
 
 TEXT_BYTES_MAX: Final = 16 * 1024 * 1024
 """A rule file of 30,000 routes is some 8 MiB; a bigger file is a mistake, and would stall each reload."""
