@@ -62,6 +62,7 @@ def _hosts(setup: Setup, asked: int) -> list[Message]:
 
 
 ONE, TWO = Setup(workers=1), Setup(workers=2)
+DELIVERED = Setup(own_buffers=True)
 FEW, MANY = Setup(routes=10), Setup(routes=10_000)
 
 CASES = [
@@ -71,6 +72,7 @@ CASES = [
     Case("10k", "10 KiB down, the same requests", mix("/10k")),
     # A MiB is more than socket buffers hold: few connections, or it is the kernel's memory that is measured.
     Case("1m", "1 MiB down", mix("/1m"), connections=8),
+    Case("1m-4k", "1 MiB down, nginx with the 4 KiB buffers of its defaults", mix("/1m"), 8, DELIVERED),
     Case("upload", "1 MiB up", [Message("/upload", "POST", body_bytes=1024 * 1024)], connections=8),
     Case("chunked", "64 KiB down in 16 chunks", mix("/chunked"), connections=16),
     Case("close", "small, a new connection for each request", mix("/", Connection="close"), connections=16),

@@ -6,8 +6,9 @@ It sends ready-made bytes on raw sockets, one question on a connection at a time
 it ends as expected. A kept connection that is closed before the first byte of an answer is replaced and the question
 asked again, as browsers do (RFC 9112 section 9.3.1). With a rate, a question is due at its moment whether or not the
 last ones were answered: if all connections are busy it waits, and its time counts from the moment when it was due (no
-coordinated omission). Without a rate each answer is followed by the next question. SIGTERM ends it early. Prints one
-line of JSON.
+coordinated omission). Where the client itself came too late, its core was taken from it, or the whole machine from all:
+that is no time of the proxy's, which has another core, and is taken off. Without a rate each answer is followed by the
+next question. SIGTERM ends it early. Prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ CLOCK_MONOTONIC, NONBLOCKING = 1, 0x800
 READ_BYTES = 1 << 16
 FAREWELL_S = 2.0  # for the last answers
 PATIENCE_S = 20.0
+OVERSLEPT_S = 0.001  # less is the time of the client's own work
 READY = "ready\n"
 
 
@@ -134,13 +136,25 @@ class Client:
         self._epoll.register(timer.fd, select.EPOLLIN)
         due = 0
         while not self.over and time.monotonic() < end:
-            self._listen(0.1)
+            ready = self._epoll.poll(0.1)
+            overslept = time.monotonic() - timer.began - (due + 1) * timer.every_s
+            if overslept > OVERSLEPT_S:
+                self._take_off(overslept)
+            self._read(ready)
             for _ in range(timer.expirations()):
                 due += 1
-                self._late.append(timer.began + due * timer.every_s)
+                self._late.append(timer.began + due * timer.every_s + max(0.0, overslept))
+                overslept -= timer.every_s
             while self._late and self._idle:
                 self._ask(self._late.popleft())
         os.close(timer.fd)
+
+    def _take_off(self, seconds: float) -> None:
+        """From what waits for an answer, or for a connection, since before the client overslept."""
+        for number in self._since:
+            self._since[number] += seconds
+        for place in range(len(self._late)):
+            self._late[place] += seconds
 
     def _ask(self, due: float) -> None:
         number = self._idle.popleft()
@@ -151,8 +165,11 @@ class Client:
             self._lost(number, type(error).__name__)
 
     def _listen(self, longest_s: float) -> None:
+        self._read(self._epoll.poll(longest_s))
+
+    def _read(self, ready: list[tuple[int, int]]) -> None:
         sockets, since = self._sockets, self._since
-        for number, _ in self._epoll.poll(longest_s):
+        for number, _ in ready:
             one = sockets.get(number)
             if one is None:
                 continue  # the timer

@@ -63,15 +63,15 @@ def _options() -> argparse.Namespace:
     cases = "".join(f"\n  {case.name:11} {case.about}" for case in ALL)
     parser.epilog = f"cases:{cases}"
     parser.add_argument("--cases", metavar="NAMES", help="cases, joined by commas, see below")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds for each case (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=3.0, help="seconds of each run (%(default)s)")
-    parser.add_argument("--quick", action="store_true", help="3 rounds of 2 seconds")
+    parser.add_argument("--rounds", type=int, default=9, help="rounds for each case (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="seconds of each run (%(default)s)")
+    parser.add_argument("--quick", action="store_true", help="3 rounds")
     parser.add_argument("--json", type=Path, metavar="FILE", help=f"every single run; if all are measured: {KEPT}")
     options = parser.parse_args()
     if not (options.only or options.cases):
         options.json = options.json or ROOT / KEPT
     if options.quick:
-        options.rounds, options.seconds = 3, 2.0
+        options.rounds, options.seconds = 3, 1.0
     if options.rounds < 1 or options.seconds < 1:
         parser.error("a benchmark needs a round, and a second for each run")
     return options

@@ -13,8 +13,8 @@ from __future__ import annotations
 from benchmarks.peers import aiohttp, caddy, envoy, grayhound, haproxy, nginx
 from benchmarks.peers.base import Peer
 
-# nginx first: the ratios are to it.
+# nginx first: the ratios are to it. Grayhound next: what disturbs the machine for seconds then meets both.
 PEERS: dict[str, Peer] = {
     peer.name: peer
-    for peer in (nginx.PEER, haproxy.PEER, envoy.PEER, caddy.PEER, grayhound.PEER, grayhound.SOURCE, aiohttp.PEER)
+    for peer in (nginx.PEER, grayhound.PEER, grayhound.SOURCE, haproxy.PEER, envoy.PEER, caddy.PEER, aiohttp.PEER)
 }

@@ -24,6 +24,7 @@ class Setup:
     tls: bool = False  # clients come by TLS, and not otherwise
     websocket: bool = False
     workers: int = 0  # on any core; 0: one, on a core of its own
+    own_buffers: bool = False  # nginx with those it is delivered with; of the others only Grayhound stands beside it
     routes: int = 0  # hosts, each with rules of its own; 0: one route for all hosts
 
     @property

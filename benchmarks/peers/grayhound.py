@@ -131,7 +131,7 @@ PEER = Peer(
     lambda program: f"{_version(program)}, compiled as in the container image",
     lambda program, site: serve(compiled.command() or [program], site),
     ready=lambda site: answers_200(site.admin_port, "/readyz"),
-    features=frozenset({"access_log", "sticky", "tls", "websocket", "workers", "routes"}),
+    features=frozenset({"access_log", "sticky", "tls", "websocket", "workers", "own_buffers", "routes"}),
     reload=reload,
 )
 SOURCE = replace(

@@ -51,9 +51,7 @@ http {
     proxy_set_header X-Forwarded-Host $http_host;
     proxy_set_header X-Request-Id $request_id;
     proxy_request_buffering off;      # by default an upload goes to a file first; no peer does that
-    # The default of 4 KiB pieces doubles nginx's CPU at 1 MiB; 16 KiB is what HAProxy and Envoy read at a time.
-    proxy_buffer_size 16k;
-    proxy_buffers 8 16k;
+    %(buffers)s
     proxy_max_temp_file_size 0;       # nor would they write a download to a file
     server_names_hash_max_size 65536;
     server_names_hash_bucket_size 128;
@@ -64,6 +62,8 @@ http {
     server { listen 127.0.0.1:%(admin_port)d; location /metrics { stub_status; } }
 }
 """
+# The default of 4 KiB pieces doubles nginx's CPU at 1 MiB; 16 KiB is what HAProxy and Envoy read at a time.
+BUFFERS = "proxy_buffer_size 16k; proxy_buffers 8 16k;"
 TLS = "ssl_certificate %(folder)s/shop.pem; ssl_certificate_key %(folder)s/shop.key; ssl_protocols TLSv1.3;"
 SERVER = "    server { listen 127.0.0.1:%d%s%s;%s location / { proxy_pass http://$version; } }\n"
 
@@ -92,6 +92,7 @@ def command(program: str, site: Site) -> list[str]:
             "access_log": f"{site.access_log} json" if site.access_log else "off",
             "key": "$cookie_uid" if site.setup.sticky else "$request_id",
             "connection": "$onward; proxy_set_header Upgrade $http_upgrade;" if site.setup.websocket else '"";',
+            "buffers": "" if site.setup.own_buffers else BUFFERS,
             "tls": TLS % {"folder": site.folder} if site.setup.tls else "",
             "servers": _servers(site),
         }
@@ -112,6 +113,6 @@ PEER = Peer(
     on_path("nginx"),
     first_line("-v"),
     command,
-    features=frozenset({"access_log", "sticky", "tls", "websocket", "workers", "routes"}),
+    features=frozenset({"access_log", "sticky", "tls", "websocket", "workers", "own_buffers", "routes"}),
     reload=reload,
 )
