@@ -13,6 +13,8 @@ import struct
 import sys
 from types import TracebackType
 
+from benchmarks.processes import free_port
+
 IDLE_S = 0.1
 """After so long without a request the mood `hasty` closes a connection."""
 
@@ -22,7 +24,7 @@ class Mortal:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.port = 0
+        self.port = free_port()
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -45,7 +47,7 @@ class Mortal:
             env=os.environ | {"PYTHONPATH": os.getcwd()},
         )  # fmt: skip
         assert self._process.stdout is not None
-        self.port = int(await self._process.stdout.readline())
+        assert await self._process.stdout.readline()
 
     async def die(self) -> None:
         """By SIGKILL, with whatever is under way."""
@@ -137,7 +139,7 @@ class _Life(asyncio.Protocol):
 async def _live(name: str, port: int) -> None:
     _Life.name = name
     server = await asyncio.get_running_loop().create_server(_Life, "127.0.0.1", port, backlog=1024)
-    print(server.sockets[0].getsockname()[1], flush=True)
+    print(port, flush=True)
     await server.serve_forever()
 
 

@@ -70,6 +70,8 @@ TAIL: Final = wire("GET /tail HTTP/1.1", "Host: tail", "Connection: close")
 TAIL_ANSWER: Final = wire("HTTP/1.1 200 OK", "Content-Length: 4", body=b"tail")
 TAIL_HEARD: Final = wire("HTTP/1.1 200 OK", "Content-Length: 4", "Connection: close", body=b"tail")
 OK: Final = wire("HTTP/1.1 200 OK", "Content-Length: 2", body=b"ok")
+NOBODY: Final = "http://127.0.0.1:1"
+"""Where nobody listens, nor begins to by asking for any port."""
 
 
 def forwarded(*lines: str, host: str = "a", body: bytes = b"", via: str = "1.1", version: str = "v1") -> bytes:

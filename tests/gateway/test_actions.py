@@ -8,8 +8,21 @@ import pytest
 
 from proxy.rules.model import RuleFile
 from proxy.rules.parse import parse
-from tests.gateway.test_exchange import refused_url
-from tests.talk import NOW, OK, TAIL, TAIL_HEARD, Answer, Upstream, dateless, forwarded, masked, own, stage, wire
+from tests.talk import (
+    NOBODY,
+    NOW,
+    OK,
+    TAIL,
+    TAIL_HEARD,
+    Answer,
+    Upstream,
+    dateless,
+    forwarded,
+    masked,
+    own,
+    stage,
+    wire,
+)
 
 BAD = wire("HTTP/1.1 503 Service Unavailable", "Content-Length: 2", body=b"no")
 FOUND = own("HTTP/1.1 302 Found", "Location: https://a/x?y", "Content-Length: 0")
@@ -184,7 +197,7 @@ async def test_who_stands_in_gets_the_changes_made_for_it(how: str) -> None:
     )
     second = Upstream(BAD)
     if how == "fallback":
-        second.url = refused_url()
+        second.url = NOBODY
     async with stage(Upstream(), second, rule_file=made) as the:
         if how == "fallback":
             for endpoint in the.endpoints:

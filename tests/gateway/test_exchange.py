@@ -12,7 +12,7 @@ from proxy.clock import TICK_S
 from proxy.gateway import retry
 from proxy.rules.health import PassiveHealth
 from proxy.rules.model import Limits, Retry, RuleFile, Timeouts
-from tests.talk import OK, TAIL, TAIL_HEARD, Answer, Upstream, rules, stage, until, wire
+from tests.talk import NOBODY, OK, TAIL, TAIL_HEARD, Answer, Upstream, rules, stage, until, wire
 
 GET = wire("GET / HTTP/1.1", "Host: a")
 LAST = wire("GET / HTTP/1.1", "Host: a", "Connection: close")
@@ -21,13 +21,6 @@ BAD = wire("HTTP/1.1 503 Service Unavailable", "Content-Length: 2", body=b"no")
 SHORT = wire("HTTP/1.1 200 OK", "Content-Length: 5", body=b"ab")
 NEVER_AGAIN = Retry(attempts=0)
 ON_503 = Retry(statuses=(503,))
-
-
-def refused_url() -> str:
-    """An address where nobody listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{free.getsockname()[1]}"
 
 
 @pytest.fixture
@@ -116,7 +109,7 @@ async def test_refused_connection_leads_to_the_next_endpoint() -> None:
     """Nothing was sent, so any method is tried elsewhere."""
 
     def two(urls: list[str]) -> RuleFile:
-        return rules({"v1": [refused_url(), *urls]})
+        return rules({"v1": [NOBODY, *urls]})
 
     async with stage(rule_file=two) as the:
         for _ in range(4):
@@ -129,7 +122,7 @@ async def test_version_without_a_living_endpoint_falls_back(fallback: str, statu
     """After the last endpoint refused, the fallback decides."""
 
     def two(urls: list[str]) -> RuleFile:
-        return rules({"v1": urls, "v2": [refused_url()]}, fallback=fallback)
+        return rules({"v1": urls, "v2": [NOBODY]}, fallback=fallback)
 
     async with stage(rule_file=two) as the:
         heard = await the.ask(wire("GET / HTTP/1.1", "Host: a", "X-Want: v2", "Connection: close"))
@@ -152,7 +145,7 @@ async def test_version_that_checks_call_down_falls_back(fallback: str, status: i
 
 async def test_connection_refused_everywhere() -> None:
     """502 to the client, whose connection lives on."""
-    async with stage(rule_file=lambda urls: rules({"v1": [refused_url()]})) as the:
+    async with stage(rule_file=lambda urls: rules({"v1": [NOBODY]})) as the:
         heard = await the.ask(POST + LAST)
         assert heard.count(b"HTTP/1.1 502 ") == 2
 
@@ -221,9 +214,8 @@ async def test_body_of_a_retried_request_is_sent_whole() -> None:
     put = wire("PUT / HTTP/1.1", "Host: a", "Content-Length: 6", body=b"abc")
 
     def two(urls: list[str]) -> RuleFile:
-        return rules({"v1": [*urls, dead]})
+        return rules({"v1": [*urls, NOBODY]})
 
-    dead = refused_url()
     async with stage(rule_file=two) as the:
         async with the.client() as client:  # an idle connection to the living endpoint, taken at once later
             await client.say(GET + GET)
@@ -502,7 +494,7 @@ async def test_waiters_do_not_starve_when_a_connection_fails() -> None:
     """The one connection that could serve them does not come about: each is told, none waits for nothing."""
     async with stage(
         rule_file=lambda urls: rules(
-            {"v1": [refused_url()]}, limits=Limits(connections=1), retry=NEVER_AGAIN, timeouts=Timeouts(connect=0)
+            {"v1": [NOBODY]}, limits=Limits(connections=1), retry=NEVER_AGAIN, timeouts=Timeouts(connect=0)
         )
     ) as the:
         heard = await asyncio.gather(*[the.ask(LAST) for _ in range(5)])

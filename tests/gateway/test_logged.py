@@ -13,8 +13,7 @@ import pytest
 
 from proxy.observe.access_log import AccessLog, open_access_log
 from proxy.rules.model import Otherwise, Retry, Timeouts
-from tests.gateway.test_exchange import refused_url
-from tests.talk import OK, Answer, Upstream, rules, stage, until, wire
+from tests.talk import NOBODY, OK, Answer, Upstream, rules, stage, until, wire
 
 GET = wire("GET /a?b=c HTTP/1.1", "Host: shop.example.com:80", "User-Agent: test/1", "Connection: close")
 NEVER_AGAIN = Retry(attempts=0)
@@ -99,10 +98,9 @@ async def test_a_further_try_keeps_the_id(log: AccessLog, read: Read) -> None:
 
 async def test_a_version_that_stands_in_is_named(log: AccessLog, read: Read) -> None:
     """The version that served, and `fallback` as the reason."""
-    dead = refused_url()
 
     def file(urls: list[str]) -> Any:
-        return rules({"v1": urls, "v2": [dead]}, fallback="stable")
+        return rules({"v1": urls, "v2": [NOBODY]}, fallback="stable")
 
     async with stage(rule_file=file, access_log=log) as the:
         await the.ask(wire("GET / HTTP/1.1", "Host: a", "X-Want: v2", "Connection: close"))
@@ -118,7 +116,7 @@ async def test_who_failed(log: AccessLog, read: Read) -> None:
     async with stage(Upstream(*script), retry=NEVER_AGAIN, access_log=log) as the:
         for _ in script:
             await the.ask(GET)
-    async with stage(rule_file=lambda _: rules({"v1": [refused_url()]}, retry=NEVER_AGAIN), access_log=log) as nobody:
+    async with stage(rule_file=lambda _: rules({"v1": [NOBODY]}, retry=NEVER_AGAIN), access_log=log) as nobody:
         await nobody.ask(GET)
     found = [(line["flag"], line["status"], line["response_bytes"], line["tries"]) for line in read()]
     assert found == [

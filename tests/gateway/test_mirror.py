@@ -16,7 +16,7 @@ from proxy.rules.actions import Compare, HeaderChanges, Mirror, PathChange, Rewr
 from proxy.rules.health import PassiveHealth
 from proxy.rules.model import Limits, Retry, RuleFile, Split
 from proxy.rules.person import Sticky, StickyKey
-from tests.talk import OK, Answer, Stage, Upstream, forwarded, masked, rules, stage, until, wire
+from tests.talk import NOBODY, OK, Answer, Stage, Upstream, forwarded, masked, rules, stage, until, wire
 
 GET = wire("GET /x HTTP/1.1", "Host: a", "Connection: close")
 COMPARED = Mirror("v2", compare=Compare())
@@ -210,8 +210,7 @@ async def test_all_of_a_persons_requests_are_copied_or_none() -> None:
 async def test_what_the_proxy_itself_answers_is_not_copied() -> None:
     """Nor what no service has answered whole."""
     dead = Upstream()
-    await dead.start()
-    await dead.stop()
+    dead.url = NOBODY
     async with stage(dead, OK, rule_file=mirroring(retry=Retry(attempts=0))) as made:
         assert (await made.ask(GET)).startswith(b"HTTP/1.1 502 ")
         assert results(made) == {} and made.upstreams[1].heads == []
@@ -240,8 +239,7 @@ async def test_a_request_that_took_two_tries_is_copied_once_and_compared_with_th
 async def test_answers_of_a_version_that_stands_in_are_copied_too() -> None:
     """The chosen version has no endpoint, v1 stands in, v2 gets the copy."""
     dead = Upstream()
-    await dead.start()
-    await dead.stop()
+    dead.url = NOBODY
     async with stage(OK, OK, dead, rule_file=mirroring()) as made:
         made.gateway.set_health({dead.url: False})
         await made.ask(wire("GET / HTTP/1.1", "Host: a", "X-Want: v3", "Connection: close"))
@@ -448,8 +446,7 @@ async def test_one_whose_answers_have_no_end_rests_like_one_that_fails() -> None
 async def test_one_that_is_gone_is_counted() -> None:
     """Nobody listens there, or its health check has failed."""
     dead = Upstream()
-    await dead.start()
-    await dead.stop()
+    dead.url = NOBODY
     async with stage(OK, dead, rule_file=mirroring()) as made:
         await made.ask(GET)
         assert await copies_end(made, 1) == {"failed": 1}

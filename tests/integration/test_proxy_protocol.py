@@ -6,15 +6,15 @@ import asyncio
 import json
 import os
 import shutil
-import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
+from benchmarks.processes import free_port
 from tests.authority import Authority
 from tests.serve import Proxy, run, serving
 
@@ -63,17 +63,10 @@ async def rules(tmp_path: Path) -> AsyncIterator[Path]:
     await runner.cleanup()
 
 
-@pytest.fixture
-def free_port() -> Iterator[int]:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        port = held.getsockname()[1]
-    yield port
-
-
 @asynccontextmanager
-async def balancer(sender: str, folder: Path, front: int, port: int) -> AsyncIterator[None]:
-    """A load balancer from `front` to `port`, ready."""
+async def balancer(sender: str, folder: Path, port: int) -> AsyncIterator[int]:
+    """A load balancer before `port`, ready. Gives its own."""
+    front = free_port()
     name, _, send = sender.partition(" ")
     if shutil.which(name) is None:
         pytest.skip(f"needs {name}")
@@ -94,7 +87,7 @@ async def balancer(sender: str, folder: Path, front: int, port: int) -> AsyncIte
             while not await _listens(front):
                 assert process.returncode is None, (folder / "balancer.log").read_text()
                 await asyncio.sleep(0.02)
-        yield
+        yield front
     finally:
         if process.returncode is None:
             process.kill()
@@ -128,14 +121,14 @@ async def ask(port: int, context: ssl.SSLContext | None = None) -> str:
 
 
 @pytest.mark.parametrize("sender", SENDERS)
-async def test_who_the_client_is(sender: str, rules: Path, tmp_path: Path, free_port: int) -> None:
+async def test_who_the_client_is(sender: str, rules: Path, tmp_path: Path) -> None:
     """Rules, services and the access log see the client's address, not the load balancer's."""
     log = tmp_path / "access.log"
     async with serving(rules, "--listen", "127.0.0.1:0+proxy", "--access-log", str(log)) as proxy:
         port = await port_of(proxy, "")
-        async with balancer(sender, tmp_path, free_port, port):
+        async with balancer(sender, tmp_path, port) as front:
             for _ in range(5):
-                assert await ask(free_port) == f"{ME} http v2"
+                assert await ask(front) == f"{ME} http v2"
 
         async def lines() -> list[str]:
             return log.read_text().splitlines() if log.exists() else []
@@ -149,16 +142,16 @@ async def test_who_the_client_is(sender: str, rules: Path, tmp_path: Path, free_
 
 @pytest.mark.parametrize("sender", SENDERS)
 async def test_tls_behind_a_load_balancer(
-    sender: str, rules: Path, tmp_path: Path, free_port: int, tmp_path_factory: pytest.TempPathFactory
+    sender: str, rules: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """The handshake is ours, whichever segment its first byte comes in."""
     authority = Authority(tmp_path_factory.mktemp("ca"))
     tls = ("--tls-listen", "127.0.0.1:0+proxy", "--tls-cert", authority.issue("localhost").option)
     async with (
         serving(rules, *tls, "--trusted-proxies", "127.0.0.1") as proxy,
-        balancer(sender, tmp_path, free_port, await port_of(proxy, " for TLS")),
+        balancer(sender, tmp_path, await port_of(proxy, " for TLS")) as front,
     ):
-        said = await asyncio.gather(*(ask(free_port, authority.client()) for _ in range(20)))
+        said = await asyncio.gather(*(ask(front, authority.client()) for _ in range(20)))
         assert set(said) == {f"{ME} https v2"}
 
 
