@@ -34,7 +34,7 @@ from pathlib import Path
 from benchmarks.load import Load
 from benchmarks.processes import BenchmarkError, pinned
 
-CLOCK_MONOTONIC, NONBLOCKING = 1, 0x800
+CLOCK_MONOTONIC, NONBLOCKING, ABSOLUTE = 1, 0x800, 1
 READ_BYTES = 1 << 16
 FAREWELL_S = 2.0  # for the last answers
 PATIENCE_S = 20.0
@@ -64,10 +64,10 @@ class _Timer:
         libc = ctypes.CDLL(None, use_errno=True)
         self.fd: int = libc.timerfd_create(CLOCK_MONOTONIC, NONBLOCKING)
         every_ns = max(1, round(1e9 / rate))
-        self.every_s = every_ns / 1e9
-        times = (every_ns // 10**9, every_ns % 10**9) * 2
-        self.began = time.monotonic()
-        libc.timerfd_settime(self.fd, 0, (ctypes.c_long * 4)(*times), None)
+        began_ns = time.monotonic_ns()
+        self.every_s, self.began = every_ns / 1e9, began_ns / 1e9
+        times = (*divmod(every_ns, 10**9), *divmod(began_ns + every_ns, 10**9))
+        libc.timerfd_settime(self.fd, ABSOLUTE, (ctypes.c_long * 4)(*times), None)
 
     def expirations(self) -> int:
         """Since they were last asked for."""
@@ -137,14 +137,14 @@ class Client:
         due = 0
         while not self.over and time.monotonic() < end:
             ready = self._epoll.poll(0.1)
-            overslept = time.monotonic() - timer.began - (due + 1) * timer.every_s
+            woke, fired = time.monotonic(), timer.expirations()
+            overslept = woke - (timer.began + (due + 1) * timer.every_s)
             if overslept > OVERSLEPT_S:
                 self._take_off(overslept)
-            self._read(ready)
-            for _ in range(timer.expirations()):
+            self._read(ready, woke)
+            for _ in range(fired):
                 due += 1
-                self._late.append(timer.began + due * timer.every_s + max(0.0, overslept))
-                overslept -= timer.every_s
+                self._late.append(max(woke, timer.began + due * timer.every_s))
             while self._late and self._idle:
                 self._ask(self._late.popleft())
         os.close(timer.fd)
@@ -165,9 +165,11 @@ class Client:
             self._lost(number, type(error).__name__)
 
     def _listen(self, longest_s: float) -> None:
-        self._read(self._epoll.poll(longest_s))
+        ready = self._epoll.poll(longest_s)
+        self._read(ready, time.monotonic())
 
-    def _read(self, ready: list[tuple[int, int]]) -> None:
+    def _read(self, ready: list[tuple[int, int]], woke: float) -> None:
+        """What was there when the client woke; how long it then takes to read it all is its own time."""
         sockets, since = self._sockets, self._since
         for number, _ in ready:
             one = sockets.get(number)
@@ -185,7 +187,7 @@ class Client:
                 self.errors["status"] += 1
             if data.endswith(self._ends):
                 self._begun.discard(number)
-                self.took_s.append(time.monotonic() - since.pop(number))
+                self.took_s.append(woke - since.pop(number))
                 self._idle.append(number)
             else:
                 self._begun.add(number)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +19,7 @@ import pytest
 
 from benchmarks import svg
 from benchmarks.bench import Bench, Plan
-from benchmarks.client import Client, Order
+from benchmarks.client import Client, Order, asking, heard
 from benchmarks.goals import Goal
 from benchmarks.load import Load
 from benchmarks.peers import PEERS
@@ -27,6 +30,7 @@ from benchmarks.results import Reading, Results, Sample
 from benchmarks.soak import Interval, faults
 
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\nhello world\n"
+RATE = 100.0
 
 
 @pytest.mark.parametrize(
@@ -81,6 +85,36 @@ def test_the_table_has_a_column_for_each_proxy_and_says_what_is_met() -> None:
 def test_the_steady_client_counts_from_the_moment_a_question_was_due() -> None:
     """A service that is deaf for a while delays all that was due meanwhile, though one question alone was asked."""
     deaf_s = 0.4
+    with service(deaf_s) as (port, _):
+        client = Client(steady_order(port, 0.5))
+        client.run()
+        client.close()
+    assert client.errors == {}
+    assert sum(took > deaf_s / 4 for took in client.took_s) > 10
+
+
+def test_the_steady_client_takes_off_what_it_came_too_late_for_itself() -> None:
+    """While it is stopped, questions become due and an answer waits: that is no time of the one who is asked."""
+    stopped_s = 1.0
+    with (
+        service() as (port, asked),
+        asking(steady_order(port, 2 * stopped_s), min(os.sched_getaffinity(0))) as process,
+    ):
+        assert asked.wait(10)
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(stopped_s)
+        process.send_signal(signal.SIGCONT)
+        seen = heard(process)
+    assert seen.errors == {}
+    assert seen.requests > stopped_s * RATE  # those of that time, too
+    assert seen.max_ms < stopped_s * 1000
+
+
+@contextlib.contextmanager
+def service(deaf_s: float = 0.0) -> Iterator[tuple[int, threading.Event]]:
+    """Answers what comes on one connection, the second question only after so long. Gives its port, and whether that
+    question has come."""
+    asked = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -90,19 +124,19 @@ def test_the_steady_client_counts_from_the_moment_a_question_was_due() -> None:
                     if not one.recv(4096):
                         return
                     if number == 1:
+                        asked.set()
                         time.sleep(deaf_s)
                     one.sendall(ANSWER)
 
         thread = threading.Thread(target=serve)
         thread.start()
-        question, ends = "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "hello world\n"
-        order = Order(server.getsockname()[1], [question], "HTTP/1.1 200 ", ends, 1, 0.5, 100.0, question, ends)
-        client = Client(order)
-        client.run()
-        client.close()
+        yield server.getsockname()[1], asked
         thread.join()
-    assert client.errors == {}
-    assert sum(took > deaf_s / 4 for took in client.took_s) > 10
+
+
+def steady_order(port: int, seconds: float) -> Order:
+    question, ends = "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "hello world\n"
+    return Order(port, [question], "HTTP/1.1 200 ", ends, 1, seconds, RATE, question, ends)
 
 
 def intervals(**growing: float) -> list[Interval]:
