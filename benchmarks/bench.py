@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import sys
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
@@ -46,7 +47,7 @@ class Plan:
     def minutes(self) -> float:
         """About how long it takes."""
         runs = [
-            self.rounds * (self.seconds + WARM_S * bool(case.capacity) + 0.15) + WARM_S
+            math.ceil(self.rounds / peer.every) * (self.seconds + WARM_S * bool(case.capacity) + 0.15) + WARM_S
             for case in self.cases
             for peer in self.peers
             if case.setup.features <= peer.features
@@ -67,6 +68,7 @@ class Standing:
     name: str
     site: Site
     pid: int
+    every: int  # rounds
 
 
 @dataclass(slots=True)
@@ -129,7 +131,7 @@ class Bench:
         except (BenchmarkError, OSError) as error:
             self._complain(f"{peer.name} is left out: {error}")
             return None
-        return Standing(peer.name, site, process.pid)
+        return Standing(peer.name, site, process.pid, peer.every)
 
     def site(self, peer: Peer, services: tuple[int, int], setup: Setup) -> Site:
         folder = self.folder / f"{next(self._numbers)}-{peer.name}"
@@ -149,8 +151,9 @@ class Bench:
         cells = [(case, one) for one in standing for case in cases if case.setup == one.site.setup]
         alive = [cell for cell in cells if self._sample(*cell, 0, WARM_S)]
         for number in range(1, self.plan.rounds + 1):
-            turn = number % (len(alive) or 1)
-            for cell in alive[turn:] + alive[:turn]:
+            asked = [cell for cell in alive if (number - 1) % cell[1].every == 0]
+            turn = number % (len(asked) or 1)
+            for cell in asked[turn:] + asked[:turn]:
                 sample = self._sample(*cell, number, self.plan.seconds)
                 if sample:
                     self.results.samples.append(sample)

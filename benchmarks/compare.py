@@ -63,7 +63,7 @@ def _options() -> argparse.Namespace:
     cases = "".join(f"\n  {case.name:11} {case.about}" for case in ALL)
     parser.epilog = f"cases:{cases}"
     parser.add_argument("--cases", metavar="NAMES", help="cases, joined by commas, see below")
-    parser.add_argument("--rounds", type=int, default=9, help="rounds for each case (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=15, help="rounds for each case (%(default)s)")
     parser.add_argument("--seconds", type=float, default=1.0, help="seconds of each run (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="3 rounds")
     parser.add_argument("--json", type=Path, metavar="FILE", help=f"every single run; if all are measured: {KEPT}")

@@ -24,4 +24,5 @@ PEER = Peer(
     find,
     lambda program: f"aiohttp {importlib.metadata.version('aiohttp')}, uvloop {importlib.metadata.version('uvloop')}",
     command,
+    every=3,
 )

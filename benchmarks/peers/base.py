@@ -65,6 +65,7 @@ class Peer:
     command: Callable[[str, Site], list[str]]  # writes the configuration, returns how to start it in the foreground
     ready: Callable[[Site], bool] = lambda site: accepts(site.port)
     features: frozenset[str] = frozenset({"access_log"})  # what it can do beyond the common rules: fields of Setup
+    every: int = 1  # has a turn in one of so many rounds: 1 for those with little room to a bar, or to nginx
     # Makes the process of this id take what `command` has written anew; returns once that is live.
     reload: Callable[[Site, int], None] | None = None
 

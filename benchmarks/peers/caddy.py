@@ -75,4 +75,5 @@ PEER = Peer(
     first_line("version"),
     command,
     features=frozenset({"access_log", "tls", "websocket"}),
+    every=3,
 )

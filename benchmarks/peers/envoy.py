@@ -145,4 +145,5 @@ PEER = Peer(
     version,
     command,
     features=frozenset({"access_log", "sticky", "tls", "websocket", "routes"}),
+    every=3,
 )

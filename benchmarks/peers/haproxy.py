@@ -87,4 +87,5 @@ PEER = Peer(
     first_line("-v"),
     command,
     features=frozenset({"access_log", "sticky", "tls", "websocket"}),
+    every=3,
 )
