@@ -140,6 +140,14 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def name_of(pid: int) -> str:
+    """What `ps -o comm` shows; empty if there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except (FileNotFoundError, ProcessLookupError):  # it may end between opening and reading
+        return ""
+
+
 def _descendants(root: int) -> list[int]:
     return [one for child in children(root) for one in (child, *_descendants(child))]
 

@@ -16,6 +16,8 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from benchmarks.processes import name_of
+
 START_S = 20.0
 """A machine busy with other tests may take long to start three Pythons."""
 WAIT_S = 10.0
@@ -157,14 +159,6 @@ def wait_for_child(pid: int) -> None:
     """Until this process has inherited it of one that is about to end."""
     while pid not in children(os.getpid()):
         time.sleep(0.001)
-
-
-def name_of(pid: int) -> str:
-    """What `ps -o comm` shows; empty if there is no such process."""
-    try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
-    except FileNotFoundError:
-        return ""
 
 
 async def run(*arguments: str, **environ: str) -> tuple[int, str, str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks import compiled
 from benchmarks.peers.base import Peer, Site, answers_200
-from benchmarks.processes import children, free_port, running, wait, wait_until
+from benchmarks.processes import children, free_port, name_of, running, wait, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SERVICES = """\
@@ -84,7 +84,7 @@ def generation(admin: int) -> int:
 
 def workers(control: int) -> list[int]:
     """Their pids, oldest first."""
-    return [pid for pid in children(control) if Path(f"/proc/{pid}/comm").read_text() == "gray-worker\n"]
+    return [pid for pid in children(control) if name_of(pid) == "gray-worker"]
 
 
 @dataclass(frozen=True, slots=True)

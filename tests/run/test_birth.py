@@ -11,8 +11,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from benchmarks.processes import name_of
 from proxy.run.birth import Birth, Nursery, exec_nursery
-from tests.serve import children, name_of, wait_for_child
+from tests.serve import children, wait_for_child
 
 
 @pytest.fixture
