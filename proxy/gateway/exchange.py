@@ -290,6 +290,9 @@ class Exchange:
         elif lane.rescue is not None:
             lane.counts.retried("rescue")
             self._change_lane(lane.rescue)
+        elif lane.fallback is not None and tries.unreachable(lane.version, endpoint):
+            self._count_error("no_endpoint")
+            self._change_lane(lane.fallback)
         else:
             return False
         self._drop_upstream()
@@ -389,12 +392,9 @@ class Exchange:
         if self._phase == ENDED:
             return
         self._phase = ENDED
-        if self._endpoint is not None:
-            self._endpoint.in_flight -= 1
-            self._endpoint = None
+        self._leave_endpoint()
         if self._tries is not None:
             self._tries.end()
-        lane = self._lane
-        lane.counts.ended += 1
-        lane.decided.finished(self._status, self._head.method, monotonic() - self._started)
+        self._lane.counts.ended += 1
+        self._lane.decided.finished(self._status, self._head.method, monotonic() - self._started)
         self._client.exchange_ended()

@@ -52,6 +52,11 @@ class Tries:
             return version.pick(key)
         return endpoint
 
+    def unreachable(self, version: Version | None, last: Endpoint | None) -> bool:
+        """Whether the last endpoint tried took no connection, and no other one of the version is available: it is then
+        as good as without one, though no retry may be left to see it."""
+        return self.cause == "connect" and version is not None and not version.others((*self.endpoints, last))
+
     def take_stale(self) -> bool:
         """Whether one more pooled connection may have died idle; it is then counted."""
         self._stale += 1

@@ -60,8 +60,7 @@ class Version:
 
     def _pick_with_care(self, key: bytes, tried: Collection[Endpoint]) -> Endpoint | None:
         """Among those that may serve, each with the weight it has just now."""
-        rest = [endpoint for endpoint in self.endpoints
-                if endpoint.available and endpoint.weight and endpoint not in tried]  # fmt: skip
+        rest = self.others(tried)
         if not rest:
             return None
         if len(rest) == 1:
@@ -74,6 +73,10 @@ class Version:
             choose = balancer(self._balance, [round(endpoint.weight * STEPS) for endpoint in rest], self._draw)
             self._partial[state] = choose
         return rest[choose(rest, key)]
+
+    def others(self, tried: Collection[Endpoint | None]) -> list[Endpoint]:
+        """The endpoints that are available and have not been tried."""
+        return [one for one in self.endpoints if one.available and one.weight and one not in tried]
 
     def succeeded(self, endpoint: Endpoint) -> None:
         """The endpoint answered, and not with a 5xx."""

@@ -129,6 +129,21 @@ async def test_version_without_a_living_endpoint_falls_back(fallback: str, statu
         assert heard.startswith(b"HTTP/1.1 %d " % status)
 
 
+async def test_a_version_that_takes_no_connection_falls_back_when_no_retry_is_left() -> None:
+    """Nothing was sent, and no other endpoint of it is available. Where one is, the version has not failed."""
+
+    def file(urls: list[str]) -> RuleFile:
+        return rules({"v1": urls[:1], "v2": [NOBODY], "v3": [NOBODY, urls[1]]}, fallback="stable", retry=NEVER_AGAIN)
+
+    async with stage(Upstream(), Upstream(), rule_file=file) as the:
+        first = wire("POST / HTTP/1.1", "Host: a", "X-Want: v2", "Content-Length: 0", "Connection: close")
+        assert (await the.ask(first))[9:12] == b"200"
+        assert the.version("v2").errors == {"connect": 1, "no_endpoint": 1} and not the.version("v2").retries
+        wanted = wire("GET / HTTP/1.1", "Host: a", "X-Want: v3", "Connection: close")
+        assert {(await the.ask(wanted))[9:12] for _ in range(2)} == {b"200", b"502"}
+        assert [len(upstream.heard) for upstream in the.upstreams] == [1, 1]
+
+
 @pytest.mark.parametrize(("fallback", "status"), [("stable", 200), ("any", 200), ("none", 503)])
 async def test_version_that_checks_call_down_falls_back(fallback: str, status: int) -> None:
     """No available endpoint: the stable version, any, or 503 with Retry-After."""
