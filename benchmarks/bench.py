@@ -65,10 +65,9 @@ class Plan:
 class Standing:
     """A proxy that runs and has passed the checks."""
 
-    name: str
+    peer: Peer
     site: Site
     pid: int
-    every: int  # rounds
 
 
 @dataclass(slots=True)
@@ -100,7 +99,7 @@ class Bench:
                         yield from cases
                     self._check_logs(standing)
                     if setups == [Setup()]:
-                        self.results.resident = {one.name: resident_bytes(one.pid) for one in standing}
+                        self.results.resident = {one.peer.name: resident_bytes(one.pid) for one in standing}
             for probe in self.plan.probes:
                 self._probe(probe, services)
                 yield probe
@@ -131,7 +130,7 @@ class Bench:
         except (BenchmarkError, OSError) as error:
             self._complain(f"{peer.name} is left out: {error}")
             return None
-        return Standing(peer.name, site, process.pid, peer.every)
+        return Standing(peer, site, process.pid)
 
     def site(self, peer: Peer, services: tuple[int, int], setup: Setup) -> Site:
         folder = self.folder / f"{next(self._numbers)}-{peer.name}"
@@ -151,7 +150,7 @@ class Bench:
         cells = [(case, one) for one in standing for case in cases if case.setup == one.site.setup]
         alive = [cell for cell in cells if self._sample(*cell, 0, WARM_S)]
         for number in range(1, self.plan.rounds + 1):
-            asked = [cell for cell in alive if (number - 1) % cell[1].every == 0]
+            asked = [(case, one) for case, one in alive if (number - 1) % one.peer.every == 0]
             turn = number % (len(asked) or 1)
             for cell in asked[turn:] + asked[:turn]:
                 sample = self._sample(*cell, number, self.plan.seconds)
@@ -168,10 +167,10 @@ class Bench:
             if not seen.requests:
                 raise BenchmarkError(f"no request was answered; the client counts {seen.errors or 'no errors'}")
         except BenchmarkError as error:
-            self._complain(f"{one.name}, case {case.name}, round {number}: {error}")
+            self._complain(f"{one.peer.name}, case {case.name}, round {number}: {error}")
             return None
         others = cpu_time(self._services_pid).since(services).total
-        sample = Sample(case.name, one.name, number, seen, cpu_time(one.pid).since(before), others)
+        sample = Sample(case.name, one.peer.name, number, seen, cpu_time(one.pid).since(before), others)
         if number:
             self._judge(sample, rate)
         return sample
@@ -197,11 +196,12 @@ class Bench:
         logged = {case.name for case in self.plan.cases if case.setup.access_log}
         for one in standing:
             if one.site.access_log:
+                name = one.peer.name
                 written = sum(file.stat().st_size for file in one.site.folder.glob("*.log"))
-                own = [sample for sample in self.results.samples if sample.peer == one.name and sample.case in logged]
+                own = [sample for sample in self.results.samples if sample.peer == name and sample.case in logged]
                 answered = sum(sample.load.requests for sample in own)
                 if written < answered * LOG_LINE_BYTES:
-                    self._complain(f"{one.name} wrote {written} bytes of access log for {answered} requests")
+                    self._complain(f"{name} wrote {written} bytes of access log for {answered} requests")
 
     def _probe(self, probe: Probe, services: tuple[int, int]) -> None:
         """Each time of a proxy that has just been started."""

@@ -9,13 +9,12 @@ import pytest
 
 from proxy.observe.counts import Answers
 from proxy.rules.model import Otherwise, Retry, Route, Rule, RuleFile, Split, Timeouts
-from tests.talk import OK, TAIL, Answer, Stage, Upstream, rules, stage, until, wire
+from tests.talk import NOBODY, OK, TAIL, Answer, Stage, Upstream, rules, stage, until, wire
 
 GET = wire("GET / HTTP/1.1", "Host: a")
 LAST = wire("GET / HTTP/1.1", "Host: a", "Connection: close")
 BAD = wire("HTTP/1.1 503 Service Unavailable", "Content-Length: 2", body=b"no")
 SHORT = wire("HTTP/1.1 200 OK", "Content-Length: 5", body=b"ab")
-NOBODY = "http://127.0.0.1:1"
 DOWN = "http://127.0.0.1:2"
 
 
